@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Strict Swift 6 with warnings as errors. Exclusivity is checked by the compiler; the run-time half of the check
+/// costs about 2 % of a call and is off (docs/decisions/0002-build-flags.md).
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+]
+
+/// The layers stand in docs/architecture.md; TidyTests fails on an import that breaks them.
+func library(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies + ["TestSupport"], exclude: [], swiftSettings: strict)
+}
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "martlet",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "martlet", targets: ["martlet"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .target(name: "CMartlet"),
+        library("GatewayCore", []),
+        library("GatewayWire", ["GatewayCore", "CMartlet"]),
+        library("GatewayPricing", ["GatewayCore"]),
+        library("GatewayProviders", ["GatewayCore", "GatewayWire"]),
+        library("GatewayRouting", ["GatewayCore"]),
+        library("GatewayAdmission", ["GatewayCore"]),
+        library("GatewayLedger", ["GatewayCore", "CMartlet"]),
+        library("GatewaySQLite", ["GatewayLedger", "GatewayCore", grdb]),
+        library(
+            "GatewayDataPlane",
+            [
+                "GatewayLedger", "GatewayAdmission", "GatewayRouting", "GatewayPricing", "GatewayProviders",
+                "GatewayWire", "GatewayCore", "CMartlet", nioCore, nioPosix, nioSSL, crypto, logging,
+            ]),
+        library(
+            "GatewayControlPlane",
+            ["GatewayLedger", "GatewayAdmission", "GatewayRouting", "GatewayPricing", "GatewayCore", crypto, logging]),
+        library(
+            "GatewayConfiguration",
+            ["GatewayDataPlane", "GatewayRouting", "GatewayPricing", "GatewayProviders", "GatewayLedger", "GatewayCore", yams]),
+        .executableTarget(
+            name: "martlet",
+            dependencies: [
+                "GatewayConfiguration", "GatewayControlPlane", "GatewayDataPlane", "GatewaySQLite", "GatewayLedger",
+                "GatewayRouting", "GatewayAdmission", "GatewayPricing", "GatewayProviders", "GatewayCore", "CMartlet",
+                argumentParser, logging, crypto,
+            ], swiftSettings: strict),
+    ]
+)

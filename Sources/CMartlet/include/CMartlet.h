@@ -1,0 +1,24 @@
+// Small things that Swift's Glibc overlay does not reach: CRC-32C in hardware, memmem, CPU affinity, fallocate.
+#ifndef CMARTLET_H
+#define CMARTLET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of `count` bytes, continuing from `seed` (0 to start).
+/// Uses the processor's instruction where it has one, a table otherwise; both give the same value.
+uint32_t cmartlet_crc32c(uint32_t seed, const void *bytes, size_t count);
+/// The table version, for comparing the two in a test.
+uint32_t cmartlet_crc32c_portable(uint32_t seed, const void *bytes, size_t count);
+/// Offset of `needle` in `haystack`, or -1.
+long cmartlet_find(const void *haystack, size_t haystack_count, const void *needle, size_t needle_count);
+/// Number of processors this process may run on (its affinity mask), at least 1.
+int cmartlet_usable_processors(void);
+/// posix_fallocate: 0, or the errno.
+int cmartlet_allocate(int descriptor, int64_t offset, int64_t count);
+/// fdatasync: 0, or the errno.
+int cmartlet_sync_data(int descriptor);
+/// flock exclusively without waiting: 0, or the errno (EWOULDBLOCK: another process holds it).
+int cmartlet_lock_exclusively(int descriptor);
+
+#endif

@@ -1,0 +1,88 @@
+import GatewayCore
+import Synchronization
+
+/// Running spend of one virtual key on this pod: what the store had folded at start plus every settlement since.
+package final class SpendCounter: Sendable {
+    private let nanos: Atomic<Int64>
+
+    package init(_ start: NanoUSD) { self.nanos = Atomic(start.rawValue) }
+
+    package var spend: NanoUSD { NanoUSD(rawValue: self.nanos.load(ordering: .relaxed)) }
+
+    package func add(_ cost: NanoUSD) { self.nanos.wrappingAdd(cost.rawValue, ordering: .relaxed) }
+}
+
+/// One virtual key as calls see it: an immutable state, replaced whole when the key changes. The spend counter lives on
+/// over such changes.
+package final class KeyEntry: Sendable {
+    package let record: KeyRecord
+    package let payer: PayerIdentity
+    package let spend: SpendCounter
+    package let models: ModelMatcher
+    package let isMaster: Bool
+
+    package init(record: KeyRecord, spend: SpendCounter, isMaster: Bool) {
+        self.record = record
+        self.payer = PayerIdentity(
+            keyID: record.keyID, digest: record.digest, userID: record.userID, teamID: record.teamID)
+        self.spend = spend
+        self.models = ModelMatcher(record.models)
+        self.isMaster = isMaster
+    }
+}
+
+/// All virtual keys that this pod knows, by digest. Looked up on every call from every event loop; shards keep the
+/// locks short and apart, and under them is a dictionary access only.
+package final class KeyDirectory: Sendable {
+    private static let shardCount = 16
+    private final class Shard: Sendable {
+        let entries = Mutex<[KeyDigest: KeyEntry]>([:])
+    }
+    private let shards: [Shard]
+    private let digests = Mutex<[VirtualKeyID: KeyDigest]>([:])
+
+    package init() {
+        self.shards = (0..<Self.shardCount).map { _ in Shard() }
+    }
+
+    private func shard(_ digest: KeyDigest) -> Shard {
+        self.shards[Int(truncatingIfNeeded: digest.words.0) & (Self.shardCount - 1)]
+    }
+
+    /// `nil`: unknown key.
+    package func entry(digest: KeyDigest) -> KeyEntry? {
+        self.shard(digest).entries.withLock { $0[digest] }
+    }
+
+    package func entry(id: VirtualKeyID) -> KeyEntry? {
+        guard let digest = self.digests.withLock({ $0[id] }) else { return nil }
+        return self.entry(digest: digest)
+    }
+
+    /// Adds the key or replaces its former state, whatever digest that had. The spend counter is kept;
+    /// `startingSpend` counts only for a key that was not known.
+    @discardableResult
+    package func set(_ record: KeyRecord, startingSpend: NanoUSD, isMaster: Bool = false) -> KeyEntry {
+        let former = self.digests.withLock { digests -> KeyDigest? in
+            let former = digests[record.keyID]
+            digests[record.keyID] = record.digest
+            return former
+        }
+        let formerEntry = former.flatMap { digest in
+            self.shard(digest).entries.withLock { entries in
+                digest == record.digest ? entries[digest] : entries.removeValue(forKey: digest)
+            }
+        }
+        let entry = KeyEntry(
+            record: record, spend: formerEntry?.spend ?? SpendCounter(startingSpend), isMaster: isMaster)
+        self.shard(record.digest).entries.withLock { $0[record.digest] = entry }
+        return entry
+    }
+
+    package func remove(id: VirtualKeyID) {
+        guard let digest = self.digests.withLock({ $0.removeValue(forKey: id) }) else { return }
+        _ = self.shard(digest).entries.withLock { $0.removeValue(forKey: digest) }
+    }
+
+    package var count: Int { self.digests.withLock { $0.count } }
+}

@@ -1,0 +1,78 @@
+import GatewayAdmission
+import GatewayCore
+import GatewayLedger
+import Logging
+
+/// The management API, health and metrics: every path that is not a call to a model. A table of routes with the role
+/// each asks for; the rooms (`KeyRoutes`, `SpendRoutes`, `ModelRoutes`, `HealthRoutes`, `MetricsRoute`) hold the
+/// handlers.
+package struct ControlPlane: ControlHandler {
+    private let dependencies: ControlPlaneDependencies
+    private let router: ControlRouter
+    private let authenticator: ControlAuthenticator
+
+    package init(dependencies: ControlPlaneDependencies) {
+        self.dependencies = dependencies
+        self.authenticator = ControlAuthenticator(directory: dependencies.keys.directory)
+        let rooms: [any ControlRoom] = [
+            KeyRoutes(dependencies: dependencies), KeyListRoutes(dependencies: dependencies),
+            SpendRoutes(dependencies: dependencies), ModelRoutes(dependencies: dependencies),
+            HealthRoutes(dependencies: dependencies), MetricsRoute(dependencies: dependencies),
+        ]
+        self.router = ControlRouter(rooms + [RouteListing(routes: rooms.flatMap(\.routes))])
+    }
+
+    package func respond(to request: ControlRequest) async -> ControlResponse {
+        var response = await self.answer(request)
+        // The length of a HEAD answer's body is of no use to anybody; sending the body itself would break framing.
+        if request.method == "HEAD" { response.body = [] }
+        return response
+    }
+
+    private func answer(_ request: ControlRequest) async -> ControlResponse {
+        guard let path = percentDecoded(request.path, plusIsSpace: false) else {
+            return ControlReply.refusal(.badRequest("The path is not percent-encoded UTF-8."))
+        }
+        switch self.router.match(method: request.method, path: path) {
+        case .none: return ControlReply.detail("Not Found", status: 404)
+        case .wrongMethod(let allowed):
+            var response = ControlReply.detail("Method Not Allowed", status: 405)
+            response.headers.append(("allow", allowed.joined(separator: ", ")))
+            return response
+        case .route(let route, let argument):
+            do throws(ControlRefusal) {
+                let caller = try self.admit(request, to: route)
+                let call = ControlCall(
+                    request: request, query: try QueryItems(request.query), caller: caller, argument: argument)
+                return try await route.handler(call)
+            } catch {
+                self.log(error, route: route)
+                return ControlReply.refusal(error)
+            }
+        }
+    }
+
+    private func admit(_ request: ControlRequest, to route: ControlRoute) throws(ControlRefusal) -> KeyEntry? {
+        if route.access == .open { return nil }
+        let caller = try self.authenticator.authenticate(request.credential, now: self.dependencies.clock.now())
+        if route.access == .admin, !caller.isMaster {
+            throw .forbidden("Only the master key may call \(route.method) \(route.path).")
+        }
+        return caller
+    }
+
+    /// Store failures only: they are an operator's business. Refusals of callers are not.
+    private func log(_ refusal: ControlRefusal, route: ControlRoute) {
+        guard case .store(let error) = refusal else { return }
+        switch error {
+        case .conflict, .notFound: return
+        case .unavailable, .journalFull, .locked, .corrupt:
+            self.dependencies.logger.error(
+                "Control request failed at the store",
+                metadata: [
+                    LogKey.route.rawValue: "\(route.method) \(route.path)",
+                    LogKey.errorMessage.rawValue: "\(error.message)",
+                ])
+        }
+    }
+}

@@ -1,0 +1,67 @@
+import GatewayAdmission
+import GatewayCore
+import GatewayLedger
+import Logging
+
+/// Everything that the control plane needs from the rest of the pod.
+package struct ControlPlaneDependencies: Sendable {
+    /// Keys as the store and this pod know them; shared with `KeyChangeFollower`, so that both work in turn.
+    package var keys: KeyRegistry
+    package var keyStore: any KeyStore
+    package var ledger: any LedgerStore
+    package var models: any ModelListing
+    package var metrics: any MetricsSource
+    package var readiness: Readiness
+    package var journalStatus: @Sendable () async -> JournalStatus
+    /// Position of the change log up to which this pod has applied changes (`KeyChangeFollower.position`).
+    package var changePosition: @Sendable () -> Int64
+    package var clock: any WallClock
+    package var logger: Logger
+    package var pod: PodIdentity
+    /// Runs after keys have changed here, before the answer goes out. A fleet waits for the other pods in it.
+    package var afterMutation: @Sendable ([VirtualKeyID]) async -> Void
+    /// Whether `/metrics` asks for a key.
+    package var metricsRequireKey: Bool
+    /// Where secrets and identifiers of new keys come from.
+    package var randomness: SecretRandomness
+
+    package init(
+        keys: KeyRegistry, keyStore: any KeyStore, ledger: any LedgerStore, models: any ModelListing,
+        metrics: any MetricsSource, readiness: Readiness, journalStatus: @escaping @Sendable () async -> JournalStatus,
+        changePosition: @escaping @Sendable () -> Int64, clock: any WallClock, logger: Logger, pod: PodIdentity,
+        afterMutation: @escaping @Sendable ([VirtualKeyID]) async -> Void, metricsRequireKey: Bool,
+        randomness: SecretRandomness
+    ) {
+        self.keys = keys
+        self.keyStore = keyStore
+        self.ledger = ledger
+        self.models = models
+        self.metrics = metrics
+        self.readiness = readiness
+        self.journalStatus = journalStatus
+        self.changePosition = changePosition
+        self.clock = clock
+        self.logger = logger
+        self.pod = pod
+        self.afterMutation = afterMutation
+        self.metricsRequireKey = metricsRequireKey
+        self.randomness = randomness
+    }
+}
+
+/// A source of unpredictable bits. Tests put a seeded one in its place.
+package struct SecretRandomness: RandomNumberGenerator, Sendable {
+    private let nextWord: @Sendable () -> UInt64
+
+    package init(nextWord: @escaping @Sendable () -> UInt64) { self.nextWord = nextWord }
+
+    package func next() -> UInt64 { self.nextWord() }
+
+    /// The operating system's generator.
+    package static var system: SecretRandomness {
+        SecretRandomness {
+            var generator = SystemRandomNumberGenerator()
+            return generator.next()
+        }
+    }
+}

@@ -1,0 +1,200 @@
+import Synchronization
+
+/// How the figures of a usage event came about (design: "Money when things break").
+package struct UsageFlags: OptionSet, Hashable, Sendable {
+    package let rawValue: UInt16
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
+
+    /// The provider reported the usage (or refused before any output).
+    package static let measured = UsageFlags(rawValue: 1)
+    /// Counted from the bytes.
+    package static let estimated = UsageFlags(rawValue: 2)
+    /// The pod died with the call in flight; settled at recovery.
+    package static let orphaned = UsageFlags(rawValue: 4)
+    /// The attempt failed.
+    package static let error = UsageFlags(rawValue: 8)
+    /// The price list does not know the model: cost 0.
+    package static let unpriced = UsageFlags(rawValue: 16)
+
+    /// In the order of the contract: measured, estimated, orphaned, error, unpriced.
+    package var names: [String] {
+        let all: [(UsageFlags, String)] = [
+            (.measured, "measured"), (.estimated, "estimated"), (.orphaned, "orphaned"), (.error, "error"),
+            (.unpriced, "unpriced"),
+        ]
+        return all.compactMap { self.contains($0.0) ? $0.1 : nil }
+    }
+}
+
+/// Why an attempt ended, for the row and for metrics. Closed, so it can be a metric label.
+package enum AttemptOutcome: UInt8, Hashable, Sendable, CaseIterable {
+    case finished = 0
+    case callerLeft = 1
+    case upstreamRefused = 2
+    case upstreamCut = 3
+    case connectFailed = 4
+    case timedOut = 5
+    case podDied = 6
+    case draining = 7
+    case responseInvalid = 8
+
+    package var name: String {
+        switch self {
+        case .finished: "finished"
+        case .callerLeft: "caller_left"
+        case .upstreamRefused: "upstream_refused"
+        case .upstreamCut: "upstream_cut"
+        case .connectFailed: "connect_failed"
+        case .timedOut: "timed_out"
+        case .podDied: "pod_died"
+        case .draining: "draining"
+        case .responseInvalid: "response_invalid"
+        }
+    }
+}
+
+/// The kinds of call that are metered.
+package enum CallKind: UInt8, Hashable, Sendable, CaseIterable {
+    case chatCompletion = 0, completion = 1, embedding = 2
+
+    /// LiteLLM's `call_type`.
+    package var name: String {
+        switch self {
+        case .chatCompletion: "acompletion"
+        case .completion: "atext_completion"
+        case .embedding: "aembedding"
+        }
+    }
+
+    /// Path behind the provider's base address.
+    package var path: String {
+        switch self {
+        case .chatCompletion: "/chat/completions"
+        case .completion: "/completions"
+        case .embedding: "/embeddings"
+        }
+    }
+}
+
+/// Who pays: the virtual key and its owners, as they were when the call was admitted. One object per state of a key,
+/// shared by all its calls.
+package final class PayerIdentity: Sendable {
+    package let keyID: VirtualKeyID
+    package let digest: KeyDigest
+    package let userID: String?
+    package let teamID: String?
+    /// Where the current journal segment has this identity's definition: segment serial in the high 32 bits, index in
+    /// the low 32. Written by the journal only, under its lock; 0 = nowhere.
+    package let journalSlot = Atomic<UInt64>(0)
+
+    package init(keyID: VirtualKeyID, digest: KeyDigest, userID: String?, teamID: String?) {
+        self.keyID = keyID
+        self.digest = digest
+        self.userID = userID
+        self.teamID = teamID
+    }
+}
+
+/// Where a call went and at which price list. One object per deployment and price version, shared by all its calls.
+package final class RouteIdentity: Sendable {
+    /// The name callers use (LiteLLM's `model_group`).
+    package let modelGroup: String
+    /// The name at the provider, without the provider's prefix.
+    package let model: String
+    package let provider: String
+    package let deploymentID: String
+    /// Version of the price list in force, such as `2026-11-22` or `config-1a2b3c4d`.
+    package let priceVersion: String
+    /// As `PayerIdentity.journalSlot`.
+    package let journalSlot = Atomic<UInt64>(0)
+
+    package init(modelGroup: String, model: String, provider: String, deploymentID: String, priceVersion: String) {
+        self.modelGroup = modelGroup
+        self.model = model
+        self.provider = provider
+        self.deploymentID = deploymentID
+        self.priceVersion = priceVersion
+    }
+}
+
+/// Written to the journal before an attempt's first byte is sent: enough to settle the attempt should the pod die.
+package struct UsageIntent: Sendable {
+    package var requestID: RequestID
+    package var attempt: UInt8
+    package var payer: PayerIdentity
+    package var route: RouteIdentity
+    package var kind: CallKind
+    package var isStream: Bool
+    package var startedAt: UnixMicroseconds
+    /// What an orphaned attempt is charged: tokens and cost by the configured rule, computed beforehand.
+    package var orphanUsage: TokenUsage
+    package var orphanCost: NanoUSD
+    package var isUnpriced: Bool
+
+    package init(
+        requestID: RequestID, attempt: UInt8, payer: PayerIdentity, route: RouteIdentity, kind: CallKind,
+        isStream: Bool, startedAt: UnixMicroseconds, orphanUsage: TokenUsage, orphanCost: NanoUSD, isUnpriced: Bool
+    ) {
+        self.requestID = requestID
+        self.attempt = attempt
+        self.payer = payer
+        self.route = route
+        self.kind = kind
+        self.isStream = isStream
+        self.startedAt = startedAt
+        self.orphanUsage = orphanUsage
+        self.orphanCost = orphanCost
+        self.isUnpriced = isUnpriced
+    }
+}
+
+/// One settled attempt: one row of the ledger. Never edited; a correction is another event.
+package struct UsageEvent: Sendable {
+    /// With `attempt`, the idempotency key of the row.
+    package var requestID: RequestID
+    /// 0 for the first upstream attempt, +1 for each retry or fallback.
+    package var attempt: UInt8
+    package var payer: PayerIdentity
+    package var route: RouteIdentity
+    package var kind: CallKind
+    package var isStream: Bool
+    package var startedAt: UnixMicroseconds
+    /// From the attempt's start to its end, microseconds.
+    package var durationMicroseconds: Int64
+    /// From the attempt's start to the first byte of the answer, microseconds. -1: no byte came.
+    package var firstByteMicroseconds: Int64
+    package var usage: TokenUsage
+    package var serviceTier: ServiceTier
+    /// Cost at the route's price version.
+    package var cost: NanoUSD
+    /// HTTP status that the attempt ended with at the provider; 0: none came.
+    package var status: UInt16
+    package var outcome: AttemptOutcome
+    package var flags: UsageFlags
+    /// The caller's end user (`user` in the body). `nil`: not given.
+    package var endUser: String?
+
+    package init(
+        requestID: RequestID, attempt: UInt8, payer: PayerIdentity, route: RouteIdentity, kind: CallKind,
+        isStream: Bool, startedAt: UnixMicroseconds, durationMicroseconds: Int64, firstByteMicroseconds: Int64,
+        usage: TokenUsage, serviceTier: ServiceTier, cost: NanoUSD, status: UInt16, outcome: AttemptOutcome,
+        flags: UsageFlags, endUser: String?
+    ) {
+        self.requestID = requestID
+        self.attempt = attempt
+        self.payer = payer
+        self.route = route
+        self.kind = kind
+        self.isStream = isStream
+        self.startedAt = startedAt
+        self.durationMicroseconds = durationMicroseconds
+        self.firstByteMicroseconds = firstByteMicroseconds
+        self.usage = usage
+        self.serviceTier = serviceTier
+        self.cost = cost
+        self.status = status
+        self.outcome = outcome
+        self.flags = flags
+        self.endUser = endUser
+    }
+}

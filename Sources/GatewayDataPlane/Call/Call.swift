@@ -1,0 +1,237 @@
+import GatewayAdmission
+import GatewayCore
+import GatewayRouting
+import GatewayWire
+import NIOCore
+
+/// One call of a caller, from its whole request to its settled answer. Lives on one event loop.
+///
+///     start ─► route ─► (wait for a place) ─► connect ─► sent ─► head ─► held answer ─► answered
+///                ▲                               │         │       └──► event stream ─► answered or aborted
+///                └──────── retry, fall back ◄────┴─────────┘
+///
+/// Every attempt that was sent, or tried to be, is settled exactly once (`settle` in SettleCall.swift).
+final class Call {
+    enum Phase {
+        case starting, waiting, connecting, sent, holding, streaming, relayingLarge, pausing, done
+    }
+
+    let loop: LoopContext
+    unowned let caller: CallerHandler
+    let requestID: RequestID
+    let kind: CallKind
+    let key: KeyEntry
+    /// When the request's head was whole, monotonic nanoseconds.
+    let receivedAt: UInt64
+    var body: ByteBuffer
+    /// Name in the path, decoded. `nil`: the body names the model.
+    let pathModel: String?
+    let keepsAlive: Bool
+    let isHTTP11: Bool
+
+    var phase = Phase.starting
+    var scan = RequestScan()
+    var modelName = ""
+    var endUser: String?
+
+    // Routing
+    var group: TargetGroup?
+    var target: Target?
+    var triedTargets: Set<Int> = []
+    var attemptsInGroup = 0
+    var groupsTried = 1
+    var fallbacksLeft: [String] = []
+    /// Number of this attempt, from 0; it names the attempt for callbacks that come late.
+    var attempt = -1
+    var hasPlace = false
+    var waitingSince: UInt64 = 0
+
+    // This attempt
+    var upstream: UpstreamConnection?
+    var attemptStartedAt: UInt64 = 0
+    var lastReadAt: UInt64 = 0
+    /// 0: no byte of the answer has come.
+    var firstByteAt: UInt64 = 0
+    var isSettled = true
+    var asksForUsage = false
+
+    // Its answer
+    var answerHead = ResponseHead()
+    var answerHeadBytes = ByteBuffer()
+    var held = ByteBuffer()
+    var stream: StreamRelay?
+    var largeUsage: StreamingUsageScanner?
+    var outgoing: ByteBuffer?
+    /// Whether any byte of an answer has been written to the caller.
+    var answerBegan = false
+    /// An event stream that was made here has no provider's head to say so.
+    var answerIsEventStream = false
+    var settledCost = NanoUSD.zero
+    /// 0: no attempt has been settled.
+    var settledAt: UInt64 = 0
+    /// Bytes counted against the bound on all request bodies together.
+    var bodyReservation = 0
+
+    init(
+        loop: LoopContext, caller: CallerHandler, requestID: RequestID, kind: CallKind, key: KeyEntry,
+        receivedAt: UInt64, body: ByteBuffer, pathModel: String?, keepsAlive: Bool, isHTTP11: Bool
+    ) {
+        self.loop = loop
+        self.caller = caller
+        self.requestID = requestID
+        self.kind = kind
+        self.key = key
+        self.receivedAt = receivedAt
+        self.body = body
+        self.pathModel = pathModel
+        self.keepsAlive = keepsAlive
+        self.isHTTP11 = isHTTP11
+    }
+
+    /// Reads the body, checks the key's rights, and sends the first attempt on its way.
+    func start() {
+        switch self.body.withUnsafeReadableBytes({ JSONScanner.scanRequest($0) }) {
+        case .failure(let fault):
+            return self.refuse(
+                GatewayError(
+                    status: 400, type: "invalid_request_error", param: fault.param ?? "request_body", origin: .caller,
+                    message: fault.message))
+        case .success(let scan):
+            self.scan = scan
+        }
+        guard let name = self.requestedModel(), !name.isEmpty else {
+            return self.refuse(
+                GatewayError(
+                    status: 400, type: "invalid_request_error", param: "model", origin: .caller,
+                    message: "The request names no model: send \"model\" as a string."))
+        }
+        self.modelName = name
+        guard let group = self.loop.targetGroup(name) else {
+            return self.refuse(Admit.unknownModel(name, kind: self.kind))
+        }
+        self.group = group
+        if let refusal = Admit.refusal(
+            of: self.key, model: name, group: group.name, budgetStatus: self.loop.snapshot.budgetExceededStatus)
+        {
+            return self.refuse(refusal)
+        }
+        if !self.scan.user.isEmpty {
+            self.endUser = self.body.withUnsafeReadableBytes {
+                String(decoding: $0[self.scan.user].prefix(Self.endUserBytesMax), as: UTF8.self)
+            }
+        }
+        self.beginAttempt()
+    }
+
+    private static let endUserBytesMax = 256
+
+    private func requestedModel() -> String? {
+        if let pathModel = self.pathModel { return pathModel }
+        return self.body.withUnsafeReadableBytes { bytes in
+            let name = bytes[self.scan.model]
+            return self.scan.modelHasEscapes ? jsonUnescaped(name) : String(decoding: name, as: UTF8.self)
+        }
+    }
+
+    /// Answers with an error of the gateway's own; nothing was sent upstream, or everything sent is settled.
+    func refuse(_ error: GatewayError) {
+        self.phase = .done
+        self.leavePlace()
+        self.caller.answer(error, for: self)
+    }
+
+    func leavePlace() {
+        guard self.hasPlace, let target = self.target else { return }
+        self.hasPlace = false
+        target.returnPlace()
+    }
+
+    /// The caller has gone: cancel what runs and settle it.
+    func callerLeft() {
+        let phase = self.phase
+        self.phase = .done
+        switch phase {
+        case .starting, .pausing, .done, .connecting: break
+        case .waiting: self.target?.cancelWaiting(self)
+        case .sent, .holding, .streaming, .relayingLarge:
+            self.upstream?.cancel()
+            self.settleUnfinished(.callerLeft)
+        }
+        self.upstream = nil
+        self.leavePlace()
+    }
+
+    /// The pod is going down and its patience has ended.
+    func drained() {
+        guard self.phase != .done else { return }
+        self.upstream?.cancel()
+        switch self.phase {
+        case .sent, .holding, .streaming, .relayingLarge: self.settleUnfinished(.draining)
+        case .waiting: self.target?.cancelWaiting(self)
+        default: break
+        }
+        self.phase = .done
+        self.upstream = nil
+        self.leavePlace()
+    }
+
+    /// Looks at the attempt's deadlines.
+    func tick(now: UInt64) {
+        guard let target = self.target else { return }
+        let timeouts = self.loop.timeouts
+        let total = self.scan.stream ? target.streamTimeout : target.totalTimeout
+        let isLate: Bool
+        switch self.phase {
+        case .sent: isLate = now &- self.attemptStartedAt > min(timeouts.firstByte, total)
+        case .holding, .relayingLarge, .streaming:
+            // A caller that reads slowly is not the provider's fault: its own bound is in the caller's handler.
+            let isStalled = now &- self.lastReadAt > timeouts.idle && self.caller.isWritable
+            isLate = isStalled || now &- self.attemptStartedAt > total
+        default: isLate = false
+        }
+        guard isLate else { return }
+        self.upstream?.cancel()
+        self.upstreamFailed(.timedOut)
+    }
+}
+
+/// Undoes JSON's escapes in the content of a verified string (RFC 8259, section 7). Lone surrogates become U+FFFD.
+func jsonUnescaped(_ bytes: UnsafeRawBufferPointer) -> String {
+    var units: [UInt16] = []
+    var result = ""
+    var index = 0
+    func flush() {
+        guard !units.isEmpty else { return }
+        result += String(decoding: units, as: UTF16.self)
+        units = []
+    }
+    while index < bytes.count {
+        guard bytes[index] == UInt8(ascii: "\\"), index + 1 < bytes.count else {
+            flush()
+            let end = bytes[index...].firstIndex(of: UInt8(ascii: "\\")) ?? bytes.count
+            result += String(decoding: bytes[index..<max(end, index + 1)], as: UTF8.self)
+            index = max(end, index + 1)
+            continue
+        }
+        let escape = bytes[index + 1]
+        index += 2
+        if escape == UInt8(ascii: "u"), index + 4 <= bytes.count {
+            units.append(bytes[index..<index + 4].reduce(0) { $0 << 4 | UInt16(hexValue($1) ?? 0) })
+            index += 4
+            continue
+        }
+        flush()
+        let plain: Character =
+            switch escape {
+            case UInt8(ascii: "n"): "\n"
+            case UInt8(ascii: "t"): "\t"
+            case UInt8(ascii: "r"): "\r"
+            case UInt8(ascii: "b"): "\u{8}"
+            case UInt8(ascii: "f"): "\u{C}"
+            default: Character(UnicodeScalar(escape))
+            }
+        result.append(plain)
+    }
+    flush()
+    return result
+}

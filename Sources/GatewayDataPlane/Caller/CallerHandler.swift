@@ -1,0 +1,409 @@
+import GatewayAdmission
+import GatewayCore
+import GatewayWire
+import NIOCore
+
+/// One caller's connection: reads requests in order, one at a time, and writes their answers.
+///
+///     idle ─bytes─► head ─whole─► body ─whole─► inCall or inControl ─answered─► idle, or draining input, or closed
+///       ▲                                                                │
+///       └────────────────────── keep-alive, pipelined bytes first ◄──────┘
+///
+/// Anything malformed is answered with a 4xx and the connection ends, since nobody can say where the next request
+/// would start.
+final class CallerHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    enum State {
+        case idle
+        /// Part of a head has come.
+        case head
+        case body(PendingRequest)
+        case inCall(Call)
+        case inControl(id: UInt64)
+        /// The answer is out and the connection ends; input is thrown away for a moment so that the answer is not lost
+        /// to a reset.
+        case lingering
+        case closed
+    }
+
+    let loop: LoopContext
+    var place = Int.max
+    var context: ChannelHandlerContext?
+    var state = State.idle
+    /// Bytes that have come and belong to nothing yet: a partial head, or pipelined requests.
+    var input = ByteBuffer()
+    private var stateSince: UInt64 = 0
+    private var unwritableSince: UInt64 = 0
+    private var isReadHeld = false
+    private var isProcessing = false
+    private var controlID: UInt64 = 0
+    private(set) var isWritable = true
+
+    /// Pipelined bytes that are held while a request is in work; beyond them nothing is read.
+    private static let inputBytesMax = 64 << 10
+    private static let lingerNanoseconds: UInt64 = 1_000_000_000
+
+    init(loop: LoopContext) { self.loop = loop }
+
+    var isInCall: Bool { if case .inCall = self.state { true } else { false } }
+
+    // MARK: Life
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        self.stateSince = self.loop.nanoseconds()
+        self.loop.add(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.ended() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.ended()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    private func ended() {
+        guard let _ = self.context else { return }
+        let former = self.state
+        self.state = .closed
+        self.context = nil
+        self.loop.remove(self)
+        self.loop.bounds.connections.wrappingSubtract(1, ordering: .relaxed)
+        switch former {
+        case .inCall(let call):
+            self.releaseBody(of: call)
+            call.callerLeft()
+        case .body(let request): self.release(request)
+        default: break
+        }
+    }
+
+    func close() { self.context?.close(promise: nil) }
+
+    /// The pod is going down: idle connections end at once, others after their answer.
+    func drain() {
+        if case .idle = self.state { self.close() }
+    }
+
+    /// The pod's patience has ended.
+    func drainNow() {
+        if case .inCall(let call) = self.state {
+            self.releaseBody(of: call)
+            call.drained()
+        }
+        self.state = .closed
+        self.close()
+    }
+
+    // MARK: Reading
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = self.unwrapInboundIn(data)
+        switch self.state {
+        case .lingering, .closed: return
+        case .body(let request):
+            self.readBody(&bytes, of: request)
+            if bytes.readableBytes > 0 { self.keep(bytes) }
+        case .idle, .head: self.keep(bytes)
+        case .inCall, .inControl: return self.keep(bytes)
+        }
+        self.process()
+    }
+
+    private func keep(_ bytes: ByteBuffer) {
+        if self.input.readableBytes == 0 {
+            self.input = bytes
+        } else {
+            self.input.writeImmutableBuffer(bytes)
+        }
+    }
+
+    /// Works through `input` until it is used up or a request is in work.
+    private func process() {
+        guard !self.isProcessing else { return }
+        self.isProcessing = true
+        defer { self.isProcessing = false }
+        while self.input.readableBytes > 0 {
+            switch self.state {
+            case .idle, .head:
+                guard self.readHead() else { return }
+            case .body(let request):
+                var bytes = self.input
+                self.input = ByteBuffer()
+                self.readBody(&bytes, of: request)
+                if bytes.readableBytes > 0 { self.keep(bytes) }
+            case .inCall, .inControl, .lingering, .closed: return
+            }
+        }
+    }
+
+    /// - Returns: whether a head was whole.
+    private func readHead() -> Bool {
+        let limits = self.loop.limits
+        let parse = self.input.withUnsafeReadableBytes { HTTPParser.parseRequestHead($0, limits: limits) }
+        switch parse {
+        case .incomplete:
+            if case .idle = self.state {
+                self.state = .head
+                self.stateSince = self.loop.nanoseconds()
+            }
+            return false
+        case .malformed(let fault):
+            self.refuseAndClose(
+                GatewayError(
+                    status: fault.status, type: "invalid_request_error", origin: .caller, message: fault.message))
+            return false
+        case .complete(let head):
+            self.beginRequest(head)
+            return true
+        }
+    }
+
+    private func beginRequest(_ head: RequestHead) {
+        self.stateSince = self.loop.nanoseconds()
+        guard let headBytes = self.input.readSlice(length: head.headBytes) else { return }
+        let request: PendingRequest
+        switch PendingRequest.begin(head, bytes: headBytes, loop: self.loop, receivedAt: self.stateSince) {
+        case .failure(let error): return self.refuseAndClose(error, head: head)
+        case .success(let begun): request = begun
+        }
+        if self.input.readableBytes == 0 { self.input = ByteBuffer() }
+        if !request.isBodyComplete {
+            if head.expectsContinue, self.input.readableBytes == 0 {
+                self.write(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n"))
+            }
+            self.state = .body(request)
+            return
+        }
+        self.dispatch(request)
+    }
+
+    private func readBody(_ bytes: inout ByteBuffer, of request: PendingRequest) {
+        switch request.take(&bytes, bounds: self.loop.bounds, configuration: self.loop.services.configuration) {
+        case .more: break
+        case .complete: self.dispatch(request)
+        case .refused(let error):
+            self.release(request)
+            self.refuseAndClose(error)
+        }
+    }
+
+    private func dispatch(_ request: PendingRequest) {
+        switch request.purpose {
+        case .call(let kind, let key, let pathModel):
+            let wall = self.loop.wallTime(atNanoseconds: request.receivedAt)
+            let call = Call(
+                loop: self.loop, caller: self,
+                requestID: RequestID(.timeOrdered(at: wall, using: &self.loop.random)), kind: kind, key: key,
+                receivedAt: request.receivedAt, body: request.body, pathModel: pathModel,
+                keepsAlive: request.keepsAlive && !self.loop.bounds.isDraining.load(ordering: .relaxed),
+                isHTTP11: request.isHTTP11)
+            call.bodyReservation = request.reservation
+            request.body = ByteBuffer()
+            self.state = .inCall(call)
+            call.start()
+        case .control(let exchange):
+            self.controlID += 1
+            self.state = .inControl(id: self.controlID)
+            var exchange = exchange
+            exchange.body = Array(request.body.readableBytesView)
+            self.release(request)
+            self.handOver(exchange, keepsAlive: request.keepsAlive, isHead: request.isHead)
+        }
+    }
+
+    private func release(_ request: PendingRequest) {
+        if request.reservation > 0 {
+            self.loop.bounds.requestBodiesBytes.wrappingSubtract(request.reservation, ordering: .relaxed)
+            request.reservation = 0
+        }
+    }
+
+    private func releaseBody(of call: Call) {
+        if call.bodyReservation > 0 {
+            self.loop.bounds.requestBodiesBytes.wrappingSubtract(call.bodyReservation, ordering: .relaxed)
+            call.bodyReservation = 0
+        }
+    }
+
+    // MARK: Control
+
+    private func handOver(_ exchange: ControlRequest, keepsAlive: Bool, isHead: Bool) {
+        let id = self.controlID
+        guard self.loop.controlInFlight < LoopContext.controlInFlightMax else {
+            return self.answered(
+                ControlResponse(
+                    status: 503, headers: [("retry-after", "1")],
+                    body: Array(
+                        GatewayError(
+                            status: 503, type: "overloaded", origin: .gateway,
+                            message: "Too many management requests at once. Try again in a second.").body.utf8)),
+                id: id, keepsAlive: keepsAlive, isHead: isHead)
+        }
+        self.loop.controlInFlight += 1
+        let handler = self.loop.services.control
+        let eventLoop = self.loop.eventLoop
+        let caller = NIOLoopBound(self, eventLoop: eventLoop)
+        Task {
+            let response = await handler.respond(to: exchange)
+            eventLoop.execute {
+                caller.value.loop.controlInFlight -= 1
+                caller.value.answered(response, id: id, keepsAlive: keepsAlive, isHead: isHead)
+            }
+        }
+    }
+
+    private func answered(_ response: ControlResponse, id: UInt64, keepsAlive: Bool, isHead: Bool) {
+        guard case .inControl(let current) = self.state, current == id else { return }
+        let keepsAlive = keepsAlive && !self.loop.bounds.isDraining.load(ordering: .relaxed)
+        self.write(ControlAnswer.bytes(response, keepsAlive: keepsAlive, isHead: isHead, dateLine: self.loop.dateLine))
+        self.loop.countResponse(status: response.status)
+        self.next(keepsAlive: keepsAlive)
+    }
+
+    // MARK: Answers to calls
+
+    func write(_ buffer: ByteBuffer) {
+        guard let context = self.context else { return }
+        context.writeAndFlush(self.wrapOutboundOut(buffer), promise: nil)
+    }
+
+    /// A whole answer that came from the provider or was made here.
+    func answer(held body: ByteBuffer, for call: Call) {
+        let status = call.answerHead.status
+        let hasNoBody = call.answerHead.hasNoBody
+        var out = self.loop.answerBuffer(
+            capacity: AnswerHead.bytesMax(for: call) + (body.readableBytes <= Self.joinedBytesMax ? body.readableBytes : 0))
+        AnswerHead.write(to: &out, for: call, status: status, length: hasNoBody ? 0 : Int64(body.readableBytes))
+        if body.readableBytes <= Self.joinedBytesMax {
+            out.writeImmutableBuffer(body)
+            self.write(out)
+        } else {
+            self.context?.write(self.wrapOutboundOut(out), promise: nil)
+            self.write(body)
+        }
+        self.finishAnswer(for: call, keepsAlive: call.keepsAlive)
+    }
+
+    /// Bodies up to this size are copied behind their head, so that one write carries both.
+    private static let joinedBytesMax = 16 << 10
+
+    /// An error of the gateway's own.
+    func answer(_ error: GatewayError, for call: Call) {
+        self.write(
+            ErrorAnswer.bytes(
+                error, keepsAlive: call.keepsAlive, requestID: call.requestID, attempts: call.attempt,
+                dateLine: self.loop.dateLine))
+        call.answerHead.status = error.status
+        self.finishAnswer(for: call, keepsAlive: call.keepsAlive)
+    }
+
+    func finishAnswer(for call: Call, keepsAlive: Bool) {
+        guard case .inCall(let current) = self.state, current === call else { return }
+        self.releaseBody(of: call)
+        self.loop.countResponse(status: call.answerHead.status)
+        self.next(keepsAlive: keepsAlive)
+    }
+
+    /// Ends the connection so that the caller cannot take the answer for a whole one.
+    func abortAnswer(for call: Call) {
+        guard case .inCall(let current) = self.state, current === call else { return }
+        self.releaseBody(of: call)
+        self.loop.countResponse(status: call.answerHead.status)
+        self.state = .closed
+        self.close()
+    }
+
+    private func next(keepsAlive: Bool) {
+        self.stateSince = self.loop.nanoseconds()
+        guard keepsAlive else { return self.linger() }
+        self.state = .idle
+        if self.isReadHeld {
+            self.isReadHeld = false
+            self.context?.read()
+        }
+        if self.input.readableBytes > 0 { self.process() }
+    }
+
+    private func refuseAndClose(_ error: GatewayError, head: RequestHead? = nil) {
+        self.write(
+            ErrorAnswer.bytes(error, keepsAlive: false, requestID: nil, attempts: 0, dateLine: self.loop.dateLine))
+        self.loop.countResponse(status: error.status)
+        self.linger()
+    }
+
+    /// Ends our side and throws away what still comes, for a moment: closing with unread input would reset the
+    /// connection and could take the answer with it.
+    private func linger() {
+        self.state = .lingering
+        self.stateSince = self.loop.nanoseconds()
+        self.input = ByteBuffer()
+        guard let context = self.context else { return }
+        context.close(mode: .output, promise: nil)
+    }
+
+    // MARK: Flow
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        self.isWritable = context.channel.isWritable
+        self.unwritableSince = self.isWritable ? 0 : self.loop.nanoseconds()
+        if case .inCall(let call) = self.state { call.callerWritabilityChanged(self.isWritable) }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if self.input.readableBytes > Self.inputBytesMax, !self.wantsInput {
+            self.isReadHeld = true
+        } else {
+            context.read()
+        }
+    }
+
+    private var wantsInput: Bool {
+        switch self.state {
+        case .idle, .head, .body, .lingering, .closed: true
+        case .inCall, .inControl: false
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        context.fireChannelReadComplete()
+    }
+
+    func tick(now: UInt64) {
+        if self.unwritableSince != 0, now &- self.unwritableSince > self.loop.timeouts.write { return self.close() }
+        switch self.state {
+        case .idle:
+            if now &- self.stateSince > self.loop.timeouts.keepAlive { self.close() }
+        case .head:
+            if now &- self.stateSince > self.loop.timeouts.head { self.refuseAndClose(.slowHead) }
+        case .body(let request):
+            let perSecond = UInt64(max(1, self.loop.services.configuration.bodyBytesPerSecondMin))
+            let grace = UInt64(request.bodyBytes) / perSecond &* 1_000_000_000
+            if now &- self.stateSince > self.loop.timeouts.body &+ grace {
+                self.release(request)
+                self.refuseAndClose(.slowBody)
+            }
+        case .inCall(let call): call.tick(now: now)
+        case .inControl: break
+        case .lingering, .closed:
+            if now &- self.stateSince > Self.lingerNanoseconds { self.close() }
+        }
+    }
+}
+
+extension GatewayError {
+    static let slowHead = GatewayError(
+        status: 408, type: "timeout_error", origin: .caller,
+        message: "The request's head did not arrive in time. Send it at once.")
+    static let slowBody = GatewayError(
+        status: 408, type: "timeout_error", origin: .caller,
+        message: "The request's body did not arrive in time. Send it faster.")
+}

@@ -1,0 +1,59 @@
+import GatewayCore
+import NIOCore
+
+/// Answers with an error of the gateway's own, in OpenAI's shape.
+enum ErrorAnswer {
+    static func bytes(
+        _ error: GatewayError, keepsAlive: Bool, requestID: RequestID?, attempts: Int, dateLine: [UInt8]
+    ) -> ByteBuffer {
+        let body = error.body
+        var out = ByteBufferAllocator().buffer(capacity: body.utf8.count + 384)
+        out.write(capacity: 320) { writer in
+            writer.append(statusLine: error.status)
+            writer.append("content-type: application/json\r\ncontent-length: ")
+            writer.append(decimal: Int64(body.utf8.count))
+            writer.append("\r\n")
+            writer.append(dateLine)
+            if let requestID {
+                writer.append("x-litellm-call-id: ")
+                writer.append(requestID)
+                writer.append("\r\n")
+            }
+            if attempts > 0 {
+                writer.append("x-litellm-attempted-retries: ")
+                writer.append(decimal: Int64(attempts))
+                writer.append("\r\n")
+            }
+            if let seconds = error.retryAfterSeconds {
+                writer.append("retry-after: ")
+                writer.append(decimal: Int64(seconds))
+                writer.append("\r\n")
+            }
+            if !keepsAlive { writer.append("connection: close\r\n") }
+            writer.append("\r\n")
+        }
+        out.writeString(body)
+        return out
+    }
+}
+
+/// The control plane's answers on the wire.
+enum ControlAnswer {
+    static func bytes(_ response: ControlResponse, keepsAlive: Bool, isHead: Bool, dateLine: [UInt8]) -> ByteBuffer {
+        var out = ByteBufferAllocator().buffer(capacity: response.body.count + 512)
+        out.write(capacity: 64) { $0.append(statusLine: response.status) }
+        out.writeString("content-type: \(response.contentType)\r\ncontent-length: \(response.body.count)\r\n")
+        out.writeBytes(dateLine)
+        // A header with a line end in it would be a second header: it is left out.
+        for header in response.headers where isFieldSafe(header.name) && isFieldSafe(header.value) {
+            out.writeString("\(header.name): \(header.value)\r\n")
+        }
+        out.writeString(keepsAlive ? "\r\n" : "connection: close\r\n\r\n")
+        if !isHead { out.writeBytes(response.body) }
+        return out
+    }
+
+    private static func isFieldSafe(_ text: String) -> Bool {
+        text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+    }
+}

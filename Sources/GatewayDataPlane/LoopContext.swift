@@ -1,0 +1,291 @@
+import GatewayAdmission
+import GatewayCore
+import GatewayLedger
+import GatewayRouting
+import GatewayWire
+import NIOCore
+import NIOPosix
+
+/// Everything that belongs to one event loop: its connections, pools, figures and prepared deployments.
+///
+/// `@unchecked Sendable`: it is made before its loop runs and touched on that loop alone afterwards; every way in from
+/// outside goes through `eventLoop.execute`, and handlers call it from their own callbacks, which NIO runs there.
+final class LoopContext: @unchecked Sendable {
+    let eventLoop: any EventLoop
+    let group: MultiThreadedEventLoopGroup
+    let services: DataPlaneServices
+    let bounds: SharedBounds
+    let limits: HTTPLimits
+    let timeouts: TimeoutNanoseconds
+    var random = Xoshiro()
+    private(set) var snapshot: RuntimeSnapshot
+    private(set) var targets: [String: TargetGroup] = [:]
+    private var formerTargets: [String: DeploymentFigures] = [:]
+    private var pools: [UpstreamKey: UpstreamPool] = [:]
+    let tls = TLSContexts()
+    /// Callers' connections; each knows its place, so that leaving is a swap with the last.
+    private(set) var callers: [CallerHandler] = []
+    private(set) var upstreams: [UpstreamConnection] = []
+    private var responsesByStatus: [Int: Int64] = [:]
+    /// All event loops of the server, this one included.
+    var siblings: [LoopContext] = []
+    var controlInFlight = 0
+    /// Management requests in work at once, per event loop.
+    static let controlInFlightMax = 256
+    private var warnedUnpriced: Set<String> = []
+    private static let warnedUnpricedMax = 1000
+    /// Wall clock minus monotonic clock, microseconds; refreshed with every tick.
+    private var wallOffsetMicroseconds: Int64 = 0
+    /// `date: ...` line, refreshed with every tick.
+    private(set) var dateLine: [UInt8] = []
+    private var waitingDeployments: [Target] = []
+
+    /// How often deadlines are looked at.
+    static let tickInterval = TimeAmount.milliseconds(100)
+
+    init(
+        eventLoop: any EventLoop, group: MultiThreadedEventLoopGroup, services: DataPlaneServices, bounds: SharedBounds,
+        snapshot: RuntimeSnapshot
+    ) {
+        self.eventLoop = eventLoop
+        self.group = group
+        self.services = services
+        self.bounds = bounds
+        self.snapshot = snapshot
+        var limits = HTTPLimits()
+        limits.headBytesMax = services.configuration.headBytesMax
+        self.limits = limits
+        self.timeouts = TimeoutNanoseconds(services.configuration)
+        self.refreshClock()
+    }
+
+    /// Starts the ticks; they end when the loop is shut down.
+    func start() {
+        self.eventLoop.assertInEventLoop()
+        self.eventLoop.scheduleRepeatedTask(initialDelay: Self.tickInterval, delay: Self.tickInterval) { _ in
+            self.tick()
+        }
+    }
+
+    // MARK: Time
+
+    /// Monotonic nanoseconds.
+    @inline(__always)
+    func nanoseconds() -> UInt64 { NIODeadline.now().uptimeNanoseconds }
+
+    @inline(__always)
+    func wallTime(atNanoseconds nanoseconds: UInt64) -> UnixMicroseconds {
+        UnixMicroseconds(rawValue: Int64(nanoseconds / 1000) &+ self.wallOffsetMicroseconds)
+    }
+
+    private func refreshClock() {
+        let wall = self.services.clock.now()
+        self.wallOffsetMicroseconds = wall.rawValue - Int64(self.nanoseconds() / 1000)
+        self.dateLine = Array("date: \(httpDate(wall))\r\n".utf8)
+    }
+
+    private func tick() {
+        self.refreshClock()
+        let now = self.nanoseconds()
+        // Backwards, since a connection that is closed here is replaced by the last one.
+        for index in self.callers.indices.reversed() where index < self.callers.count {
+            self.callers[index].tick(now: now)
+        }
+        for index in self.upstreams.indices.reversed() where index < self.upstreams.count {
+            self.upstreams[index].tick(now: now)
+        }
+        for target in self.waitingDeployments { target.tick(now: now) }
+        self.waitingDeployments.removeAll { $0.waiting.isEmpty }
+    }
+
+    // MARK: Connections
+
+    func add(_ caller: CallerHandler) {
+        caller.place = self.callers.count
+        self.callers.append(caller)
+    }
+
+    func remove(_ caller: CallerHandler) {
+        guard caller.place < self.callers.count, self.callers[caller.place] === caller else { return }
+        let last = self.callers.removeLast()
+        if last !== caller {
+            self.callers[caller.place] = last
+            last.place = caller.place
+        }
+    }
+
+    func add(_ upstream: UpstreamConnection) {
+        upstream.place = self.upstreams.count
+        self.upstreams.append(upstream)
+    }
+
+    func remove(_ upstream: UpstreamConnection) {
+        guard upstream.place < self.upstreams.count, self.upstreams[upstream.place] === upstream else { return }
+        let last = self.upstreams.removeLast()
+        if last !== upstream {
+            self.upstreams[upstream.place] = last
+            last.place = upstream.place
+        }
+    }
+
+    func countResponse(status: Int) { self.responsesByStatus[status, default: 0] += 1 }
+
+    func drainIdle() {
+        for caller in self.callers.reversed() { caller.drain() }
+    }
+
+    func drainNow() {
+        for caller in self.callers.reversed() { caller.drainNow() }
+        for upstream in self.upstreams.reversed() { upstream.close() }
+    }
+
+    /// Says once per model that its price is not known.
+    func warnUnpriced(_ route: RouteIdentity) {
+        guard self.warnedUnpriced.count < Self.warnedUnpricedMax,
+            self.warnedUnpriced.insert("\(route.provider)/\(route.model)").inserted
+        else { return }
+        self.services.logger.warning(
+            "The price of a model is not known: its calls are booked at cost 0, flagged unpriced",
+            metadata: ["gen_ai.provider.name": "\(route.provider)", "gen_ai.request.model": "\(route.model)"])
+    }
+
+    // MARK: Buffers
+
+    /// A buffer for an answer.
+    @inline(__always)
+    func answerBuffer(capacity: Int) -> ByteBuffer { ByteBufferAllocator().buffer(capacity: capacity) }
+
+    /// A buffer in which the payload of several chunks is put together.
+    func gatherBuffer(minimumCapacity: Int) -> ByteBuffer { ByteBufferAllocator().buffer(capacity: minimumCapacity) }
+
+    // MARK: Deployments
+
+    func replace(_ snapshot: RuntimeSnapshot) {
+        self.eventLoop.assertInEventLoop()
+        for group in self.targets.values {
+            for target in group.targets {
+                self.formerTargets[target.deployment.configuration.deploymentID] = target.figures
+                target.moveWaiting()
+            }
+        }
+        self.snapshot = snapshot
+        self.targets = [:]
+    }
+
+    /// The group that serves `name`. `nil`: none does.
+    @inline(__always)
+    func targetGroup(_ name: String) -> TargetGroup? {
+        if let group = self.targets[name] { return group }
+        return self.makeTargetGroup(name)
+    }
+
+    /// Names that wildcards serve come from callers, so only so many are kept prepared.
+    private static let preparedNamesMax = 4096
+
+    private func makeTargetGroup(_ name: String) -> TargetGroup? {
+        guard let resolution = self.snapshot.routing.resolve(name),
+            let deployments = self.snapshot.groups[resolution.group]
+        else { return nil }
+        if self.targets.count >= Self.preparedNamesMax {
+            for target in self.targets.values.flatMap(\.targets) {
+                self.formerTargets[target.deployment.configuration.deploymentID] = target.figures
+                target.moveWaiting()
+            }
+            self.targets = [:]
+        }
+        let lookup = self.snapshot.priceLookup
+        let targets = deployments.map { deployment in
+            let concrete = resolution.capture.map { capture in
+                deployment.specialised(name: name, capture: capture) {
+                    lookup(deployment.configuration.provider, $0)
+                }
+            }
+            return Target(
+                deployment: concrete ?? deployment, figures: self.figures(of: deployment), loop: self)
+        }
+        let group = TargetGroup(name: resolution.group, targets: targets)
+        self.targets[name] = group
+        return group
+    }
+
+    /// Figures go by configured deployment, also those of names that a wildcard serves: labels come from configuration.
+    private func figures(of deployment: Deployment) -> DeploymentFigures {
+        let id = deployment.configuration.deploymentID
+        if let figures = self.formerTargets[id] { return figures }
+        let figures = DeploymentFigures(
+            CallMetrics(
+                modelGroup: deployment.configuration.modelGroup, provider: deployment.configuration.provider,
+                deploymentID: id), expectedOutputTokens: self.services.expectedOutputTokens)
+        self.formerTargets[id] = figures
+        return figures
+    }
+
+    func watchWaiting(of target: Target) {
+        if !self.waitingDeployments.contains(where: { $0 === target }) { self.waitingDeployments.append(target) }
+    }
+
+    /// Lets waiting calls go on after a place has become free on any loop.
+    func pumpWaiting() {
+        for target in self.waitingDeployments { target.pump() }
+    }
+
+    /// A place at a deployment has become free: any loop may have calls that wait for it.
+    func wakeAllLoops() {
+        for loop in self.siblings { loop.eventLoop.execute { loop.pumpWaiting() } }
+    }
+
+    func pool(for configuration: DeploymentConfiguration, address: UpstreamAddress) -> UpstreamPool {
+        let key = UpstreamKey(
+            address: address, verifiesTLS: configuration.verifiesTLS, authorityFile: configuration.authorityFile)
+        if let pool = self.pools[key] { return pool }
+        let pool = UpstreamPool(key: key, loop: self)
+        self.pools[key] = pool
+        return pool
+    }
+
+    // MARK: Figures
+
+    func metrics() -> MetricsSnapshot {
+        self.eventLoop.assertInEventLoop()
+        var snapshot = MetricsSnapshot()
+        snapshot.calls = self.formerTargets.values.map(\.metrics)
+        snapshot.responsesByStatus = self.responsesByStatus
+        snapshot.connectionsOpen = Int64(self.callers.count)
+        snapshot.callsInFlight = Int64(self.callers.reduce(0) { $0 + ($1.isInCall ? 1 : 0) })
+        snapshot.upstreamConnectionsOpen = Int64(self.upstreams.count)
+        snapshot.upstreamConnectionsIdle = Int64(self.pools.values.reduce(0) { $0 + $1.idleCount })
+        snapshot.callsWaiting = Int64(self.waitingDeployments.reduce(0) { $0 + $1.waiting.count })
+        return snapshot
+    }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
+func httpDate(_ time: UnixMicroseconds) -> String {
+    let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    let day = time.day
+    let (year, month, date) = civilDate(day: day)
+    let seconds = time.rawValue / 1_000_000 - day * 86_400
+    func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    return "\(weekdays[Int(((day % 7) + 7) % 7)]), \(two(date)) \(months[Int(month) - 1]) \(year) "
+        + "\(two(seconds / 3600)):\(two(seconds / 60 % 60)):\(two(seconds % 60)) GMT"
+}
+
+/// The configured timeouts in monotonic nanoseconds.
+struct TimeoutNanoseconds: Sendable {
+    let head, body, keepAlive, write, connect, firstByte, idle, total, waiting, upstreamKeepAlive, lifetime: UInt64
+
+    init(_ configuration: DataPlaneConfiguration) {
+        self.head = configuration.headTimeout.wholeNanoseconds
+        self.body = configuration.bodyTimeout.wholeNanoseconds
+        self.keepAlive = configuration.keepAliveTimeout.wholeNanoseconds
+        self.write = configuration.writeTimeout.wholeNanoseconds
+        self.connect = configuration.connectTimeout.wholeNanoseconds
+        self.firstByte = configuration.firstByteTimeout.wholeNanoseconds
+        self.idle = configuration.idleTimeout.wholeNanoseconds
+        self.total = configuration.totalTimeout.wholeNanoseconds
+        self.waiting = configuration.waitingTimeout.wholeNanoseconds
+        self.upstreamKeepAlive = configuration.upstreamKeepAlive.wholeNanoseconds
+        self.lifetime = configuration.resolutionLifetime.wholeNanoseconds
+    }
+}

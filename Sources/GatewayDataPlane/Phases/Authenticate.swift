@@ -1,0 +1,72 @@
+import Crypto
+import GatewayAdmission
+import GatewayCore
+import GatewayWire
+
+/// Phase 1: which virtual key a request carries. Pure but for the look-up.
+enum Authenticate {
+    /// The secret as presented: `Authorization: Bearer`, `x-api-key`, `api-key` or `x-goog-api-key`, in this order.
+    /// Empty: none.
+    static func credential(_ bytes: UnsafeRawBufferPointer, head: RequestHead) -> UnsafeRawBufferPointer {
+        if !head.authorization.isEmpty {
+            let value = bytes[head.authorization]
+            // The scheme is case-insensitive (RFC 9110, section 11.1); a bare key is taken too, as LiteLLM does.
+            if value.count > 7, value[6] == UInt8(ascii: " "),
+                HeaderName.hasPrefix(bytes, head.authorization, "bearer")
+            {
+                var start = 7
+                while start < value.count, value[start] == UInt8(ascii: " ") { start += 1 }
+                return UnsafeRawBufferPointer(rebasing: value[start...])
+            }
+            return value
+        }
+        if !head.xAPIKey.isEmpty { return bytes[head.xAPIKey] }
+        if !head.apiKey.isEmpty { return bytes[head.apiKey] }
+        return bytes[head.xGoogAPIKey]
+    }
+
+    /// SHA-256 of a presented secret.
+    static func digest(of secret: UnsafeRawBufferPointer) -> KeyDigest {
+        var hash = SHA256()
+        hash.update(bufferPointer: secret)
+        return hash.finalize().withUnsafeBytes { bytes in
+            func word(_ index: Int) -> UInt64 {
+                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self))
+            }
+            return KeyDigest((word(0), word(1), word(2), word(3)))
+        }
+    }
+
+    /// The key's entry when it may make calls at all.
+    static func entry(
+        _ bytes: UnsafeRawBufferPointer, head: RequestHead, keys: KeyDirectory, now: UnixMicroseconds
+    ) -> Result<KeyEntry, GatewayError> {
+        let secret = Self.credential(bytes, head: head)
+        guard !secret.isEmpty else { return .failure(.missingKey) }
+        guard let entry = keys.entry(digest: Self.digest(of: secret)) else { return .failure(.unknownKey) }
+        if entry.record.isBlocked { return .failure(.blockedKey) }
+        if let expiry = entry.record.expiresAt, now >= expiry { return .failure(.expiredKey(at: expiry)) }
+        return .success(entry)
+    }
+}
+
+extension GatewayError {
+    static let missingKey = GatewayError(
+        status: 401, type: "auth_error", origin: .caller,
+        message: "Authentication Error, No api key passed in. Send your virtual key as \"Authorization: Bearer sk-...\".")
+
+    static let unknownKey = GatewayError(
+        status: 401, type: "token_not_found_in_db", param: "key", origin: .caller,
+        message: "Authentication Error, Invalid proxy server token passed. The key is not known to this gateway: check "
+            + "it, or ask an operator for a new one.")
+
+    static let blockedKey = GatewayError(
+        status: 401, type: "auth_error", origin: .caller,
+        message: "Authentication Error, Key is blocked. An operator can unblock it with POST /key/unblock.")
+
+    static func expiredKey(at expiry: UnixMicroseconds) -> GatewayError {
+        GatewayError(
+            status: 401, type: "expired_key", param: "key", origin: .caller,
+            message: "Authentication Error - Expired Key. Key Expiry time \(expiry.iso8601). Ask an operator for a new one.")
+    }
+}

@@ -1,0 +1,200 @@
+import GatewayCore
+import GatewayLedger
+import GatewayRouting
+import NIOCore
+
+/// Phases 3 and 5: pick a deployment, wait for a place at it, connect, and send the request.
+extension Call {
+    func beginAttempt() {
+        guard let group = self.group else { return }
+        let now = self.loop.nanoseconds()
+        let index = group.pick(random: self.loop.random.next(), now: now, tried: self.triedTargets)
+        if group.targets.count > 1 { self.triedTargets.insert(index) }
+        let target = group.targets[index]
+        self.target = target
+        self.attempt += 1
+        self.attemptsInGroup += 1
+        self.firstByteAt = 0
+        if target.takePlace() {
+            self.hasPlace = true
+            return self.connect(now: now)
+        }
+        self.phase = .waiting
+        self.waitingSince = now
+        guard target.enqueue(self) else {
+            return self.refuse(
+                GatewayError(
+                    status: 429, type: "throttling_error", origin: .gateway,
+                    message: "Rate limit exceeded: the deployment has \(target.inFlightMax) calls in flight and "
+                        + "\(target.waitingMax) waiting. Try again later, or raise max_parallel_requests.",
+                    retryAfterSeconds: 1))
+        }
+    }
+
+    func placeGranted() {
+        self.hasPlace = true
+        self.connect(now: self.loop.nanoseconds())
+    }
+
+    func waitedTooLong() {
+        self.refuse(
+            GatewayError(
+                status: 429, type: "throttling_error", origin: .gateway,
+                message: "Rate limit exceeded: no place at the deployment became free in time. Try again later, or "
+                    + "raise max_parallel_requests.", retryAfterSeconds: 1))
+    }
+
+    private func connect(now: UInt64) {
+        guard let target = self.target else { return }
+        if let answer = self.builtInAnswer(of: target) { return self.answerBuiltIn(answer) }
+        guard let pool = target.pool else { return }
+        guard target.deployment.provider.supports(self.kind) else {
+            return self.refuse(
+                GatewayError(
+                    status: 400, type: "invalid_request_error", param: "model", origin: .caller,
+                    message: "\(target.deployment.provider.name) does not serve \(self.kind.path). Use another model."))
+        }
+        if let connection = pool.take(now: now) {
+            self.send(on: connection)
+        } else {
+            self.phase = .connecting
+            pool.connect(for: self, attempt: self.attempt)
+        }
+    }
+
+    /// - Returns: whether the connection was taken.
+    func connected(_ connection: UpstreamConnection, attempt: Int) -> Bool {
+        guard case .connecting = self.phase, attempt == self.attempt else { return false }
+        self.send(on: connection)
+        return true
+    }
+
+    /// Nothing was sent; the attempt is booked at no cost and the next one may follow.
+    func connectFailed(attempt: Int) {
+        guard case .connecting = self.phase, attempt == self.attempt else { return }
+        self.attemptStartedAt = self.loop.nanoseconds()
+        guard self.recordIntent() else { return }
+        self.settle(.connectFailed, status: 0, reported: nil, contentBytes: 0)
+        self.attemptFailed(
+            .connectFailed, status: 0, retryAfter: nil,
+            error: GatewayError(
+                status: 503, type: "api_connection_error", origin: .upstream,
+                message: "The provider could not be reached. Try again later."))
+    }
+
+    private func send(on connection: UpstreamConnection) {
+        guard let target = self.target else { return }
+        self.attemptStartedAt = self.loop.nanoseconds()
+        guard self.recordIntent() else { return connection.becomeIdle() }
+        let deployment = target.deployment
+        self.asksForUsage = EncodeRequest.asksForUsage(deployment, kind: self.kind, scan: self.scan)
+        let edits = EncodeRequest.edits(
+            for: deployment, scan: self.scan, body: self.body, asksForUsage: self.asksForUsage)
+        let parts = EncodeRequest.parts(for: deployment, kind: self.kind, body: self.body, edits: edits)
+        self.phase = .sent
+        self.upstream = connection
+        connection.begin(self, parts: parts)
+    }
+
+    /// Makes the attempt durable before its first byte is sent. `false`: refused, because it cannot be.
+    func recordIntent() -> Bool {
+        guard let target = self.target else { return false }
+        let expected = self.expectedUsage(target)
+        let intent = UsageIntent(
+            requestID: self.requestID, attempt: UInt8(clamping: self.attempt), payer: self.key.payer,
+            route: target.deployment.route, kind: self.kind, isStream: self.scan.stream,
+            startedAt: self.loop.wallTime(atNanoseconds: self.attemptStartedAt), orphanUsage: expected,
+            orphanCost: target.deployment.price?.cost(of: expected, tier: .standard) ?? .zero,
+            isUnpriced: target.deployment.price == nil)
+        do {
+            try self.loop.services.journal.recordIntent(intent)
+            self.isSettled = false
+            return true
+        } catch {
+            self.loop.services.logger.error(
+                "Metered calls are refused: the journal takes no more", metadata: ["error.message": "\(error.message)"])
+            self.refuse(
+                GatewayError(
+                    status: 503, type: "ledger_unavailable", origin: .gateway,
+                    message: "The gateway cannot record this call and so does not make it. Try again later; an operator "
+                        + "finds the cause in /health/readiness.", retryAfterSeconds: 5))
+            return false
+        }
+    }
+
+    /// What the attempt is expected to use; charged should the pod die with it in flight.
+    private func expectedUsage(_ target: Target) -> TokenUsage {
+        let figures = target.figures
+        let input = figures.inputTokens(bytes: self.scan.inputTextBytes)
+        guard self.kind != .embedding else { return TokenUsage(input: input, output: 0) }
+        let expected = Int64(figures.expectedOutputTokens)
+        let output = self.scan.maxTokens >= 0 ? min(self.scan.maxTokens, expected) : expected
+        return TokenUsage(input: input, output: output * max(1, min(self.scan.choiceCount, 128)))
+    }
+
+    /// After a failed and settled attempt: another one, another group, or the caller gets `error`.
+    func attemptFailed(_ outcome: AttemptOutcome, status: Int, retryAfter: Int?, error: GatewayError) {
+        self.upstream = nil
+        self.cool(after: outcome, status: status)
+        self.leavePlace()
+        if self.attemptsInGroup == 1 && self.groupsTried == 1, let group = self.group {
+            self.fallbacksLeft = self.loop.snapshot.routing.fallbacks(of: group.name)
+        }
+        let groupsLeft = min(self.fallbacksLeft.count, RetryPolicy.groupsMax - self.groupsTried)
+        let decision = self.loop.snapshot.retry.decide(
+            after: outcome, status: status, attemptsInGroup: self.attemptsInGroup, answerBegan: self.answerBegan,
+            groupsLeft: groupsLeft)
+        switch decision {
+        case .retry: self.retryLater(retryAfter: retryAfter)
+        case .fallBack: self.fallBack(error)
+        case .giveUp: self.giveUp(error)
+        }
+    }
+
+    /// A deployment that fails is left out for a while where its group has another.
+    private func cool(after outcome: AttemptOutcome, status: Int) {
+        guard let target = self.target, let group = self.group, group.targets.count > 1,
+            outcome != .upstreamRefused || RetryPolicy.isRetryable(status: status) || status == 401 || status == 403
+        else { return }
+        target.deployment.gauge.coolUntil.store(
+            self.loop.nanoseconds() &+ self.loop.snapshot.cooldownNanoseconds, ordering: .relaxed)
+    }
+
+    /// At once where another deployment has not been tried; otherwise after a growing pause with jitter.
+    private func retryLater(retryAfter: Int?) {
+        guard let group = self.group else { return }
+        if self.triedTargets.count < group.targets.count, group.targets.count > 1 { return self.beginAttempt() }
+        self.triedTargets = []
+        self.phase = .pausing
+        let attempt = self.attempt
+        let base = min(8_000, 500 << min(4, self.attemptsInGroup - 1))
+        let jittered = base * 3 / 4 + Int(self.loop.random.next() % UInt64(base / 4 + 1))
+        let milliseconds = retryAfter.map { min(8_000, $0 * 1000) } ?? jittered
+        self.loop.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(Int64(milliseconds))) {
+            guard case .pausing = self.phase, self.attempt == attempt else { return }
+            self.beginAttempt()
+        }
+    }
+
+    private func fallBack(_ error: GatewayError) {
+        while !self.fallbacksLeft.isEmpty {
+            let name = self.fallbacksLeft.removeFirst()
+            self.groupsTried += 1
+            guard let group = self.loop.targetGroup(name), self.key.models.allows(name) else { continue }
+            self.group = group
+            self.triedTargets = []
+            self.attemptsInGroup = 0
+            return self.beginAttempt()
+        }
+        self.giveUp(error)
+    }
+
+    private func giveUp(_ error: GatewayError) {
+        if self.answerBegan { return self.abortAnswer(error) }
+        if error.origin == .upstream, self.held.readableBytes > 0 {
+            self.answerUpstreamError(error)
+        } else {
+            self.refuse(error)
+        }
+    }
+}

@@ -1,0 +1,236 @@
+import GatewayCore
+import GatewayRouting
+import GatewayWire
+import NIOCore
+
+/// Phase 6: what comes back from the provider. Answers that are not streams are held until they are whole, so that
+/// their cost is in the journal, and in the headers, before the caller sees a byte.
+extension Call {
+    func upstreamHead(_ head: ResponseHead, bytes: ByteBuffer) {
+        guard case .sent = self.phase else { return }
+        self.firstByteAt = self.loop.nanoseconds()
+        self.lastReadAt = self.firstByteAt
+        self.answerHead = head
+        self.answerHeadBytes = bytes
+        self.held = ByteBuffer()
+        if head.isEventStream, (200..<300).contains(head.status) {
+            self.startStream()
+        } else {
+            self.phase = .holding
+        }
+    }
+
+    func upstreamPayload(_ payload: ByteBuffer) {
+        if !self.scan.stream {
+            // One clock read per read of a long answer; a short one has its time from the head.
+            if self.held.readableBytes > 0 { self.lastReadAt = self.loop.nanoseconds() }
+        } else {
+            self.lastReadAt = self.loop.nanoseconds()
+        }
+        switch self.phase {
+        case .holding: self.hold(payload)
+        case .streaming: self.relayStream(payload)
+        case .relayingLarge: self.relayLarge(payload)
+        default: break
+        }
+    }
+
+    /// All that one read brought has been handed over: out with it.
+    func upstreamReadComplete() {
+        guard let outgoing = self.outgoing else { return }
+        self.outgoing = nil
+        self.write(outgoing)
+    }
+
+    /// - Parameter byClose: the answer had no length and its connection has ended.
+    func upstreamEnded(byClose: Bool) {
+        self.upstream = nil
+        switch self.phase {
+        case .holding: self.answerHeld()
+        case .streaming: self.streamEnded(byClose: byClose)
+        case .relayingLarge: self.largeEnded(byClose: byClose)
+        default: break
+        }
+    }
+
+    func upstreamFailed(_ failure: UpstreamFailure) {
+        self.upstream = nil
+        let outcome: AttemptOutcome
+        let error: GatewayError
+        switch failure {
+        case .cut:
+            outcome = .upstreamCut
+            error = GatewayError(
+                status: 502, type: "upstream_error", origin: .upstream,
+                message: "The provider closed the connection before its answer was complete.")
+        case .invalid(let fault):
+            outcome = .responseInvalid
+            error = GatewayError(
+                status: 502, type: "upstream_error", origin: .upstream,
+                message: "The provider's answer is not valid HTTP: \(fault.message)")
+        case .timedOut:
+            outcome = .timedOut
+            error = GatewayError(
+                status: 504, type: "timeout_error", origin: .upstream,
+                message: "The provider did not answer in time. Try again later, or raise the deployment's timeout.")
+        }
+        switch self.phase {
+        case .sent, .holding, .streaming, .relayingLarge: break
+        default: return
+        }
+        if case .streaming = self.phase, self.isSettled {
+            // The stream had said that it was done: the caller has all of it.
+            return self.completeStream()
+        }
+        self.flushOutgoing()
+        self.settleUnfinished(outcome)
+        self.held = ByteBuffer()
+        self.attemptFailed(outcome, status: self.answerBegan ? self.answerHead.status : 0, retryAfter: nil, error: error)
+    }
+
+    func flushOutgoing() {
+        if let outgoing = self.outgoing {
+            self.outgoing = nil
+            self.write(outgoing)
+        }
+    }
+
+    /// Writes to the caller and stops reading from the provider while the caller does not keep up.
+    func write(_ buffer: ByteBuffer) {
+        self.answerBegan = true
+        self.caller.write(buffer)
+        if !self.caller.isWritable { self.upstream?.setPaused(true) }
+    }
+
+    func callerWritabilityChanged(_ isWritable: Bool) {
+        if isWritable { self.lastReadAt = self.loop.nanoseconds() }
+        self.upstream?.setPaused(!isWritable)
+    }
+
+    // MARK: Held answers
+
+    private func hold(_ payload: ByteBuffer) {
+        if self.held.readableBytes == 0 {
+            self.held = payload
+        } else {
+            var payload = payload
+            self.held.writeBuffer(&payload)
+        }
+        guard self.held.readableBytes > self.loop.services.configuration.answerHeldBytesMax else { return }
+        if (200..<300).contains(self.answerHead.status) {
+            self.startLarge()
+        } else {
+            // An error text of that size is no error text.
+            let upstream = self.upstream
+            self.upstream = nil
+            upstream?.cancel()
+            self.upstreamFailed(.invalid(.headTooLarge))
+        }
+    }
+
+    private func answerHeld() {
+        let status = self.answerHead.status
+        guard (200..<300).contains(status) else { return self.answerRefused(status: status) }
+        let scan = self.held.withUnsafeReadableBytes { JSONScanner.scanAnswer($0) }
+        var contentBytes = 0
+        if scan.usage == nil || self.scan.inputTextBytes > 0 {
+            contentBytes = self.held.withUnsafeReadableBytes { JSONScanner.contentBytes($0) }
+        }
+        // Some providers report a failure inside a 200.
+        self.settle(scan.hasError ? .upstreamRefused : .finished, status: status, reported: scan.usage, contentBytes: contentBytes)
+        self.leavePlace()
+        self.phase = .done
+        self.caller.answer(held: self.held, for: self)
+    }
+
+    /// The provider said no: nothing is charged, and another attempt may follow.
+    private func answerRefused(status: Int) {
+        self.settle(.upstreamRefused, status: status, reported: nil, contentBytes: 0)
+        let retryAfter = self.answerHeadBytes.withUnsafeReadableBytes { bytes in
+            Int(String(decoding: bytes[self.answerHead.retryAfter], as: UTF8.self)).map { max(0, min($0, 86_400)) }
+        }
+        self.attemptFailed(
+            .upstreamRefused, status: status, retryAfter: retryAfter,
+            error: GatewayError(
+                status: status, type: Self.errorType(status: status), origin: .upstream,
+                message: "The provider refused the call with status \(status).", retryAfterSeconds: retryAfter))
+    }
+
+    private static func errorType(status: Int) -> String {
+        switch status {
+        case 401: "authentication_error"
+        case 403: "permission_error"
+        case 404: "not_found_error"
+        case 429: "rate_limit_error"
+        case 400..<500: "invalid_request_error"
+        default: "upstream_error"
+        }
+    }
+
+    /// The provider's own error goes through as it is when it is JSON, but for a refused credential, which is ours and
+    /// not the caller's.
+    func answerUpstreamError(_ error: GatewayError) {
+        self.phase = .done
+        if self.answerHead.status == 401 {
+            return self.caller.answer(
+                GatewayError(
+                    status: 401, type: "authentication_error", origin: .upstream,
+                    message: "The provider refused the gateway's credentials. An operator has to check the api_key of "
+                        + "this model's deployment."), for: self)
+        }
+        guard self.held.getInteger(at: self.held.readerIndex, as: UInt8.self) == UInt8(ascii: "{") else {
+            return self.caller.answer(error, for: self)
+        }
+        self.caller.answer(held: self.held, for: self)
+    }
+
+    // MARK: Answers too large to be held
+
+    private func startLarge() {
+        self.phase = .relayingLarge
+        var scanner = StreamingUsageScanner()
+        self.held.withUnsafeReadableBytes { scanner.feed($0) }
+        self.largeUsage = scanner
+        var head = self.loop.answerBuffer(capacity: AnswerHead.bytesMax(for: self))
+        let length = self.answerHead.isChunked ? nil : self.answerHead.contentLength
+        AnswerHead.write(
+            to: &head, for: self, status: self.answerHead.status, length: length.flatMap { $0 >= 0 ? $0 : nil })
+        let held = self.held
+        self.held = ByteBuffer()
+        self.body = ByteBuffer()
+        self.write(head)
+        self.writeLarge(held)
+    }
+
+    private func relayLarge(_ payload: ByteBuffer) {
+        payload.withUnsafeReadableBytes { self.largeUsage?.feed($0) }
+        self.writeLarge(payload)
+    }
+
+    private func writeLarge(_ payload: ByteBuffer) {
+        guard payload.readableBytes > 0 else { return }
+        guard self.answersChunked else { return self.write(payload) }
+        var size = self.loop.answerBuffer(capacity: 32)
+        size.write(capacity: ChunkedEncoder.sizeBytesMax) { writer in writer.append(chunkSize: payload.readableBytes) }
+        self.caller.write(size)
+        self.caller.write(payload)
+        self.write(ByteBuffer(staticString: "\r\n"))
+    }
+
+    private func largeEnded(byClose: Bool) {
+        self.settle(
+            .finished, status: self.answerHead.status, reported: self.largeUsage?.usage, contentBytes: 0)
+        self.leavePlace()
+        self.phase = .done
+        if self.answersChunked { self.caller.write(ByteBuffer(staticString: "0\r\n\r\n")) }
+        self.caller.finishAnswer(for: self, keepsAlive: self.keepsAlive && (self.answersChunked || self.hasKnownLength))
+    }
+
+    private var hasKnownLength: Bool { !self.answerHead.isChunked && self.answerHead.contentLength >= 0 }
+
+    /// Whether the caller's answer is chunked: its length is not known and the caller speaks HTTP/1.1.
+    var answersChunked: Bool {
+        if case .streaming = self.phase { return self.isHTTP11 }
+        return self.isHTTP11 && !self.hasKnownLength
+    }
+}

@@ -1,0 +1,202 @@
+import GatewayCore
+import GatewayWire
+import Glibc
+import NIOCore
+
+/// An event stream on its way to the caller. Whole events are forwarded as they arrive; the bytes of an event that is
+/// not whole wait for the rest, so that a cut never leaves half an event.
+struct StreamRelay {
+    /// Room before the payload for a chunk's size line.
+    static let sizeBytes = 10
+
+    var scanner: EventStreamScanner
+    /// Bytes of an event that has not come whole.
+    var pending = ByteBuffer()
+    /// Usage was asked for by us: the event that carries nothing else is kept from the caller.
+    let dropsUsageEvents: Bool
+
+    init(dropsUsageEvents: Bool, eventBytesMax: Int) {
+        self.scanner = EventStreamScanner(eventBytesMax: eventBytesMax)
+        self.dropsUsageEvents = dropsUsageEvents
+    }
+
+    /// Adds `payload` and moves the whole events into `out`, behind `sizeBytes` bytes left free.
+    /// - Returns: a fault when an event is too large.
+    mutating func take(_ payload: ByteBuffer, into out: inout ByteBuffer) -> EventStreamFault? {
+        out.moveWriterIndex(forwardBy: Self.sizeBytes)
+        if self.pending.readableBytes > 0 {
+            out.writeBuffer(&self.pending)
+            self.pending.clear()
+        }
+        let base = out.writerIndex
+        out.writeImmutableBuffer(payload)
+        var eventStart = Self.sizeBytes
+        var end = Self.sizeBytes
+        var removed: Range<Int>?
+        let drops = self.dropsUsageEvents
+        let fault = payload.withUnsafeReadableBytes { bytes in
+            self.scanner.feed(bytes) { event, offset in
+                end = base + offset
+                if drops, event.isUsageOnly {
+                    // Providers send one; should there be more, those next to each other go together.
+                    removed = removed.map { $0.upperBound == eventStart ? $0.lowerBound..<end : $0 } ?? eventStart..<end
+                }
+                eventStart = end
+            }
+        }
+        if let fault { return fault }
+        if end < out.writerIndex, let rest = out.getSlice(at: end, length: out.writerIndex - end) {
+            self.pending.writeImmutableBuffer(rest)
+        }
+        out.moveWriterIndex(to: end)
+        if let removed { out.removeBytes(removed) }
+        return nil
+    }
+}
+
+extension ByteBuffer {
+    /// Closes the gap that `range` (absolute indexes) leaves.
+    mutating func removeBytes(_ range: Range<Int>) {
+        let tail = self.writerIndex - range.upperBound
+        self.withVeryUnsafeMutableBytes { bytes in
+            guard tail > 0, let base = bytes.baseAddress else { return }
+            memmove(base + range.lowerBound, base + range.upperBound, tail)
+        }
+        self.moveWriterIndex(to: range.lowerBound + max(0, tail))
+    }
+}
+
+/// Phase 6 for streams.
+extension Call {
+    /// The largest event that is held until it is whole, bytes.
+    static let eventBytesMax = 8 << 20
+
+    func startStream() {
+        self.phase = .streaming
+        // Nothing is tried again from here on, so the request is no longer needed.
+        self.body = ByteBuffer()
+        self.stream = StreamRelay(dropsUsageEvents: self.asksForUsage, eventBytesMax: Self.eventBytesMax)
+        var head = self.loop.answerBuffer(capacity: AnswerHead.bytesMax(for: self))
+        AnswerHead.write(to: &head, for: self, status: self.answerHead.status, length: nil)
+        self.outgoing = head
+    }
+
+    func relayStream(_ payload: ByteBuffer) {
+        let hasPending = self.stream?.pending.readableBytes ?? 0
+        var out = self.loop.answerBuffer(capacity: payload.readableBytes + hasPending + 64)
+        if self.stream?.take(payload, into: &out) != nil {
+            let upstream = self.upstream
+            upstream?.cancel()
+            return self.upstreamFailed(.invalid(.headTooLarge))
+        }
+        if self.stream?.scanner.sawDone == true, !self.isSettled { self.settleStream() }
+        guard out.writerIndex > StreamRelay.sizeBytes else { return }
+        if self.answersChunked {
+            out.frameAsChunk(payloadFrom: StreamRelay.sizeBytes)
+        } else {
+            out.moveReaderIndex(to: StreamRelay.sizeBytes)
+        }
+        self.append(out)
+    }
+
+    private func append(_ buffer: ByteBuffer) {
+        if self.outgoing == nil {
+            self.outgoing = buffer
+        } else {
+            self.outgoing?.writeImmutableBuffer(buffer)
+        }
+    }
+
+    func streamEnded(byClose: Bool) {
+        if let last = self.stream?.scanner.finish() { self.forwardLast(last) }
+        guard let scanner = self.stream?.scanner else { return }
+        let isWhole = scanner.sawDone || scanner.sawFinish || scanner.sawError
+        guard isWhole || self.isSettled else { return self.upstreamFailed(.cut) }
+        if !self.isSettled { self.settleStream() }
+        self.completeStream()
+    }
+
+    /// An event whose blank line is missing at the stream's end.
+    private func forwardLast(_ event: EventStreamScanner.Event) {
+        guard var pending = self.stream?.pending, pending.readableBytes > 0 else { return }
+        self.stream?.pending = ByteBuffer()
+        if self.asksForUsage, event.isUsageOnly { return }
+        var out = self.loop.answerBuffer(capacity: pending.readableBytes + 64)
+        out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
+        out.writeBuffer(&pending)
+        out.writeStaticString("\n\n")
+        if self.answersChunked {
+            out.frameAsChunk(payloadFrom: StreamRelay.sizeBytes)
+        } else {
+            out.moveReaderIndex(to: StreamRelay.sizeBytes)
+        }
+        self.append(out)
+    }
+
+    private func settleStream() {
+        guard let scanner = self.stream?.scanner else { return }
+        self.settle(
+            scanner.sawError ? .upstreamCut : .finished, status: self.answerHead.status, reported: scanner.lastUsage,
+            contentBytes: scanner.contentBytesTotal)
+    }
+
+    /// All events are out: the clean end.
+    func completeStream() {
+        let isChunked = self.answersChunked
+        self.leavePlace()
+        if isChunked {
+            if self.outgoing == nil {
+                self.outgoing = ByteBuffer(staticString: "0\r\n\r\n")
+            } else {
+                self.outgoing?.writeStaticString("0\r\n\r\n")
+            }
+        }
+        self.flushOutgoing()
+        self.phase = .done
+        self.caller.finishAnswer(for: self, keepsAlive: self.keepsAlive && isChunked)
+    }
+
+    /// The answer has begun and cannot be finished: the caller gets an error event and a connection that ends without
+    /// the last chunk, so that nothing looks complete.
+    func abortAnswer(_ error: GatewayError) {
+        if case .streaming = self.phase {
+            var out = self.loop.answerBuffer(capacity: 1024)
+            out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
+            out.writeString("data: \(error.body)\n\n")
+            if self.answersChunked {
+                out.frameAsChunk(payloadFrom: StreamRelay.sizeBytes)
+            } else {
+                out.moveReaderIndex(to: StreamRelay.sizeBytes)
+            }
+            self.caller.write(out)
+        }
+        self.phase = .done
+        self.leavePlace()
+        self.caller.abortAnswer(for: self)
+    }
+}
+
+extension ByteBuffer {
+    /// Puts the size line into the free room before the payload and the line end behind it.
+    mutating func frameAsChunk(payloadFrom start: Int) {
+        let count = self.writerIndex - start
+        self.writeStaticString("\r\n")
+        var digits = 0
+        var rest = count
+        repeat {
+            digits += 1
+            rest >>= 4
+        } while rest > 0
+        precondition(digits + 2 <= start, "a chunk is too large for its size line")
+        self.moveReaderIndex(to: start - digits - 2)
+        rest = count
+        self.withUnsafeMutableReadableBytes { bytes in
+            for position in stride(from: digits - 1, through: 0, by: -1) {
+                bytes[position] = hexDigit(UInt8(truncatingIfNeeded: rest & 15))
+                rest >>= 4
+            }
+            bytes[digits] = UInt8(ascii: "\r")
+            bytes[digits + 1] = UInt8(ascii: "\n")
+        }
+    }
+}

@@ -1,0 +1,103 @@
+import GatewayCore
+import GatewayLedger
+import GatewayPricing
+import GatewayProviders
+import GatewayWire
+
+/// Phase 7: one row for every attempt, on every way out.
+///
+/// | the attempt | charged | flags |
+/// |---|---|---|
+/// | finished, usage reported | what was reported | measured |
+/// | finished, no usage | counted from the bytes | estimated |
+/// | caller left, pod drains | input and what was generated so far | estimated |
+/// | cut, timed out or garbled after sending began | input and what was relayed | estimated, error |
+/// | refused, or never reached | nothing | measured, error |
+/// | pod died | set down at recovery | orphaned |
+extension Call {
+    /// Settles an attempt that ended before its answer did.
+    func settleUnfinished(_ outcome: AttemptOutcome) {
+        guard !self.isSettled else { return }
+        let scanner = self.stream?.scanner
+        var contentBytes = scanner?.contentBytesTotal ?? 0
+        if case .holding = self.phase, self.held.readableBytes > 0 {
+            contentBytes = self.held.withUnsafeReadableBytes { JSONScanner.contentBytes($0) }
+        }
+        self.settle(
+            outcome, status: self.firstByteAt == 0 ? 0 : self.answerHead.status,
+            reported: scanner?.lastUsage ?? self.largeUsage?.usage, contentBytes: contentBytes)
+    }
+
+    /// - Parameters:
+    ///   - reported: usage as the provider reported it. `nil`: it did not.
+    ///   - contentBytes: text generated so far, for an estimate and for learning.
+    func settle(_ outcome: AttemptOutcome, status: Int, reported: ReportedUsage?, contentBytes: Int) {
+        guard !self.isSettled, let target = self.target else { return }
+        self.isSettled = true
+        let now = self.loop.nanoseconds()
+        let deployment = target.deployment
+        var usage = TokenUsage()
+        var flags: UsageFlags = []
+        if let reported {
+            usage = TokenUsage(reported: reported, provider: deployment.provider)
+            flags = .measured
+            if outcome == .finished, self.kind != .embedding {
+                target.figures.learn(
+                    inputBytes: self.scan.inputTextBytes, outputBytes: contentBytes, usage: usage)
+            }
+        } else if outcome == .upstreamRefused || outcome == .connectFailed {
+            flags = .measured
+        } else {
+            usage.input = target.figures.inputTokens(bytes: self.scan.inputTextBytes)
+            usage.output = target.figures.outputTokens(bytes: contentBytes)
+            flags = .estimated
+        }
+        if outcome != .finished, outcome != .callerLeft, outcome != .draining { flags.insert(.error) }
+        let tier = reported?.serviceTier ?? .standard
+        var route = deployment.route
+        var cost = NanoUSD.zero
+        if let reported, let charged = deployment.provider.reportedCost(reported) {
+            cost = charged
+            route = deployment.reportedRoute
+        } else if let price = deployment.price {
+            cost = price.cost(of: usage, tier: tier)
+        } else if usage.total > 0 {
+            flags.insert(.unpriced)
+        }
+        let event = UsageEvent(
+            requestID: self.requestID, attempt: UInt8(clamping: self.attempt), payer: self.key.payer, route: route,
+            kind: self.kind, isStream: self.scan.stream,
+            startedAt: self.loop.wallTime(atNanoseconds: self.attemptStartedAt),
+            durationMicroseconds: Int64((now &- self.attemptStartedAt) / 1000),
+            firstByteMicroseconds: self.firstByteAt == 0
+                ? -1 : Int64((self.firstByteAt &- self.attemptStartedAt) / 1000),
+            usage: usage, serviceTier: tier, cost: cost, status: UInt16(clamping: status), outcome: outcome,
+            flags: flags, endUser: self.endUser)
+        self.record(event, figures: target.figures)
+        self.settledCost = cost
+        self.settledAt = now
+    }
+
+    private func record(_ event: UsageEvent, figures: DeploymentFigures) {
+        do {
+            try self.loop.services.journal.recordSettlement(event)
+        } catch {
+            // The intent stands in the journal, so the attempt is settled as orphaned at the next start.
+            self.loop.services.logger.error(
+                "A settlement could not be recorded", metadata: ["error.message": "\(error.message)"])
+        }
+        self.key.spend.add(event.cost)
+        figures.metrics.attemptsByOutcome[Int(event.outcome.rawValue)] += 1
+        figures.metrics.duration.record(microseconds: event.durationMicroseconds)
+        if event.firstByteMicroseconds >= 0 {
+            figures.metrics.firstByte.record(microseconds: event.firstByteMicroseconds)
+        }
+        figures.metrics.overhead.record(
+            microseconds: Int64((self.attemptStartedAt &- self.receivedAt) / 1000))
+        figures.metrics.inputTokens += event.usage.input
+        figures.metrics.cachedInputTokens += event.usage.cachedInput
+        figures.metrics.outputTokens += event.usage.output
+        figures.metrics.cost = figures.metrics.cost + event.cost
+        if event.flags.contains(.unpriced) { self.loop.warnUnpriced(event.route) }
+    }
+}

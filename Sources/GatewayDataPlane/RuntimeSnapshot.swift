@@ -1,0 +1,68 @@
+import GatewayCore
+import GatewayPricing
+import GatewayProviders
+import GatewayRouting
+
+/// A deployment as the composition hands it over: configured, with its price.
+package struct PricedDeployment: Sendable {
+    package var configuration: DeploymentConfiguration
+    package var provider: Provider
+    /// `nil`: the price list does not know the model; calls are served at cost 0 and flagged.
+    package var price: ModelPrice?
+
+    package init(configuration: DeploymentConfiguration, provider: Provider, price: ModelPrice?) {
+        self.configuration = configuration
+        self.provider = provider
+        self.price = price
+    }
+}
+
+/// Everything that calls need of the configuration: immutable, swapped whole on reload.
+package final class RuntimeSnapshot: Sendable {
+    let routing: RoutingTable
+    let retry: RetryPolicy
+    let cooldownNanoseconds: UInt64
+    /// By configured group name, wildcards included.
+    let groups: [String: [Deployment]]
+    /// Price of a concrete model behind a wildcard entry.
+    let priceLookup: @Sendable (_ provider: String, _ model: String) -> ModelPrice?
+    /// Status of a refusal because a budget is spent.
+    let budgetExceededStatus: Int
+
+    /// - Parameter former: keeps the gauges of deployments that live on.
+    package init(
+        routing: RoutingConfiguration, deployments: [PricedDeployment], former: RuntimeSnapshot?,
+        budgetExceededStatus: Int, priceLookup: @escaping @Sendable (String, String) -> ModelPrice?
+    ) {
+        self.routing = RoutingTable(routing)
+        self.retry = RetryPolicy(retriesMax: routing.retriesMax)
+        self.cooldownNanoseconds = routing.cooldown.wholeNanoseconds
+        self.priceLookup = priceLookup
+        self.budgetExceededStatus = budgetExceededStatus
+        var gauges: [String: DeploymentGauge] = [:]
+        if let former {
+            for deployment in former.groups.values.joined() {
+                gauges[deployment.configuration.deploymentID] = deployment.gauge
+            }
+        }
+        var groups: [String: [Deployment]] = [:]
+        for priced in deployments {
+            let name = priced.configuration.modelGroup
+            groups[name, default: []].append(
+                Deployment(
+                    configuration: priced.configuration, name: name, price: priced.price, provider: priced.provider,
+                    gauge: gauges[priced.configuration.deploymentID] ?? DeploymentGauge()))
+        }
+        self.groups = groups
+    }
+}
+
+extension Duration {
+    /// Nanoseconds, 0 for a negative duration, saturating.
+    var wholeNanoseconds: UInt64 {
+        let (seconds, attoseconds) = self.components
+        guard seconds >= 0 else { return 0 }
+        let (whole, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow ? .max : whole &+ UInt64(attoseconds / 1_000_000_000)
+    }
+}

@@ -1,0 +1,321 @@
+import GatewayCore
+import GatewayWire
+import Glibc
+import NIOCore
+import NIOPosix
+
+/// Why an exchange with a provider ended without a whole answer.
+enum UpstreamFailure {
+    /// The connection ended or broke.
+    case cut
+    /// The answer is not HTTP as we accept it.
+    case invalid(HTTPFault)
+    case timedOut
+}
+
+/// One connection to a provider: writes a request, reads its answer, and goes back to its pool.
+///
+///     idle ──begin──► awaitingHead ──head──► readingBody ──end──► idle (pool) or closed
+///       │                  │                     │
+///       └────── closed ◄───┴──── cut, fault, timeout, caller left
+final class UpstreamConnection: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum State {
+        case idle
+        case awaitingHead
+        case readingBody(Framing)
+        case closed
+    }
+
+    private enum Framing {
+        case length(left: Int64)
+        case chunked
+        case untilClose
+    }
+
+    private let pool: UpstreamPool
+    private let loop: LoopContext
+    var place = Int.max
+    private var context: ChannelHandlerContext?
+    private var state = State.idle
+    private var call: Call?
+    /// Bytes of a head that has not come whole.
+    private var partialHead: ByteBuffer?
+    private var chunks: ChunkedDecoder
+    private var keepAlive = true
+    private var isPaused = false
+    private var isReadHeld = false
+    private var connectedAt: UInt64 = 0
+    private var idleSince: UInt64 = 0
+
+    init(pool: UpstreamPool) {
+        self.pool = pool
+        self.loop = pool.loop
+        self.chunks = ChunkedDecoder(limits: pool.loop.limits)
+    }
+
+    // MARK: Life
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { self.opened() }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        self.opened()
+        context.fireChannelActive()
+    }
+
+    private func opened() {
+        guard self.place == Int.max else { return }
+        self.connectedAt = self.loop.nanoseconds()
+        self.loop.add(self)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.ended()
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.ended()
+        self.context = nil
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // Whatever broke (reset, TLS alert), the exchange cannot go on; channelInactive reports it.
+        context.close(promise: nil)
+    }
+
+    private func ended() {
+        if case .closed = self.state { return }
+        let former = self.state
+        self.state = .closed
+        self.loop.remove(self)
+        self.pool.forget(self)
+        guard let call = self.call else { return }
+        self.call = nil
+        if case .readingBody(.untilClose) = former {
+            call.upstreamEnded(byClose: true)
+        } else {
+            call.upstreamFailed(.cut)
+        }
+    }
+
+    func close() {
+        self.call = nil
+        self.context?.close(promise: nil)
+    }
+
+    /// Whether the connection may carry another request. One that has been idle for a while is asked whether the other
+    /// side has closed it: a request must not be sent where it could be lost half-way.
+    func isReusable(now: UInt64) -> Bool {
+        guard case .idle = self.state, let channel = self.context?.channel, channel.isActive else { return false }
+        let idle = now &- self.idleSince
+        if idle > self.loop.timeouts.upstreamKeepAlive { return false }
+        if now &- self.connectedAt > self.loop.timeouts.lifetime, !isAddressLiteral(self.pool.key.address.host) {
+            return false
+        }
+        return idle < 1_000_000 || self.isStillOpen(channel)
+    }
+
+    private func isStillOpen(_ channel: any Channel) -> Bool {
+        let isOpen = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
+            of: NIOBSDSocket.Handle.self
+        ) { descriptor in
+            var byte: UInt8 = 0
+            let count = recv(descriptor, &byte, 1, CInt(MSG_PEEK) | CInt(MSG_DONTWAIT))
+            // Nothing to read is what an idle connection looks like; an end or unasked bytes are not.
+            return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)
+        }
+        return isOpen ?? true
+    }
+
+    /// After connecting for a call that has left.
+    func becomeIdle() {
+        self.idleSince = self.loop.nanoseconds()
+        self.pool.giveBack(self)
+    }
+
+    func tick(now: UInt64) {
+        if case .idle = self.state, self.idleSince != 0, now &- self.idleSince > self.loop.timeouts.upstreamKeepAlive {
+            self.close()
+        }
+    }
+
+    // MARK: Exchange
+
+    /// Sends the request in `parts` for `call`, which then hears of the answer.
+    func begin(_ call: Call, parts: [ByteBuffer]) {
+        self.loop.eventLoop.preconditionInEventLoop()
+        guard case .idle = self.state, let context = self.context else {
+            return call.upstreamFailed(.cut)
+        }
+        self.call = call
+        self.state = .awaitingHead
+        self.idleSince = 0
+        for part in parts { context.write(self.wrapOutboundOut(part), promise: nil) }
+        context.flush()
+    }
+
+    /// The call has left: nobody reads the answer, so the connection ends, which cancels the work at the provider.
+    func cancel() {
+        self.call = nil
+        self.close()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var buffer = self.unwrapInboundIn(data)
+        while buffer.readableBytes > 0 {
+            switch self.state {
+            case .idle, .closed:
+                // Bytes nobody asked for: the next answer could not be told apart from them.
+                self.close()
+                return
+            case .awaitingHead:
+                guard self.readHead(&buffer) else { return }
+            case .readingBody(let framing):
+                self.readBody(&buffer, framing: framing)
+            }
+        }
+    }
+
+    /// - Returns: whether the head is whole (and what follows in `buffer` can be read).
+    private func readHead(_ buffer: inout ByteBuffer) -> Bool {
+        if self.partialHead != nil {
+            self.partialHead?.writeBuffer(&buffer)
+            guard let whole = self.partialHead else { return false }
+            buffer = whole
+            self.partialHead = nil
+        }
+        let limits = self.loop.limits
+        switch buffer.withUnsafeReadableBytes({ HTTPParser.parseResponseHead($0, limits: limits) }) {
+        case .incomplete:
+            self.partialHead = buffer
+            return false
+        case .malformed(let fault):
+            self.fail(.invalid(fault))
+            return false
+        case .complete(let head):
+            guard let headBytes = buffer.readSlice(length: head.headBytes) else { return false }
+            if head.isInterim { return true }
+            self.startBody(head, headBytes: headBytes, isWholeIn: buffer)
+            return true
+        }
+    }
+
+    private func startBody(_ head: ResponseHead, headBytes: ByteBuffer, isWholeIn rest: ByteBuffer) {
+        self.keepAlive = head.keepAlive
+        if head.hasNoBody {
+            self.state = .readingBody(.length(left: 0))
+        } else if head.isChunked {
+            self.chunks = ChunkedDecoder(limits: self.loop.limits)
+            self.state = .readingBody(.chunked)
+        } else if head.contentLength >= 0 {
+            self.state = .readingBody(.length(left: head.contentLength))
+        } else {
+            self.state = .readingBody(.untilClose)
+        }
+        self.call?.upstreamHead(head, bytes: headBytes)
+        if case .readingBody(.length(left: 0)) = self.state { self.finish() }
+    }
+
+    private func readBody(_ buffer: inout ByteBuffer, framing: Framing) {
+        switch framing {
+        case .untilClose:
+            let payload = buffer
+            buffer.clear()
+            self.call?.upstreamPayload(payload)
+        case .length(let left):
+            let count = Int(min(left, Int64(buffer.readableBytes)))
+            guard let payload = buffer.readSlice(length: count) else { return }
+            self.state = .readingBody(.length(left: left - Int64(count)))
+            let isEnd = left == Int64(count)
+            self.call?.upstreamPayload(payload)
+            if isEnd { self.finish(hasSurplus: buffer.readableBytes > 0) }
+        case .chunked:
+            self.readChunks(&buffer)
+        }
+    }
+
+    private func readChunks(_ buffer: inout ByteBuffer) {
+        var first: Range<Int>?
+        var gathered: ByteBuffer?
+        let result = buffer.withUnsafeReadableBytes { bytes in
+            self.chunks.decode(bytes) { range in
+                if first == nil {
+                    first = range
+                } else {
+                    if gathered == nil, let first {
+                        var buffer = self.loop.gatherBuffer(minimumCapacity: bytes.count)
+                        buffer.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[first]))
+                        gathered = consume buffer
+                    }
+                    gathered?.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[range]))
+                }
+            }
+        }
+        switch result {
+        case .failure(let fault):
+            self.fail(.invalid(fault))
+        case .success(let progress):
+            let start = buffer.readerIndex
+            if let payload = gathered ?? first.flatMap({ buffer.getSlice(at: start + $0.lowerBound, length: $0.count) }) {
+                gathered = nil
+                self.call?.upstreamPayload(payload)
+            }
+            buffer.moveReaderIndex(forwardBy: min(progress.consumed, buffer.readableBytes))
+            if progress.isComplete { self.finish(hasSurplus: buffer.readableBytes > 0) }
+        }
+    }
+
+    /// The answer is whole.
+    private func finish(hasSurplus: Bool = false) {
+        guard let call = self.call, let context = self.context else { return }
+        self.call = nil
+        // An answer may come before the request was sent whole; what is left of it would corrupt the next one.
+        let unsent = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        self.partialHead = nil
+        self.setPaused(false)
+        if self.keepAlive, !hasSurplus, unsent == 0, !self.loop.bounds.isDraining.load(ordering: .relaxed) {
+            self.state = .idle
+            self.idleSince = self.loop.nanoseconds()
+            self.pool.giveBack(self)
+        } else {
+            self.state = .closed
+            self.loop.remove(self)
+            context.close(promise: nil)
+        }
+        call.upstreamEnded(byClose: false)
+    }
+
+    private func fail(_ failure: UpstreamFailure) {
+        let call = self.call
+        self.call = nil
+        self.close()
+        call?.upstreamFailed(failure)
+    }
+
+    // MARK: Back-pressure
+
+    /// While paused nothing is read, so that a caller that reads slowly never makes the gateway hold the answer.
+    func setPaused(_ paused: Bool) {
+        guard self.isPaused != paused else { return }
+        self.isPaused = paused
+        if !paused, self.isReadHeld {
+            self.isReadHeld = false
+            self.context?.read()
+        }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if self.isPaused {
+            self.isReadHeld = true
+        } else {
+            context.read()
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import GatewayCore
+
+/// The price of one model at one provider: the cells of the price list as given, and the token rates resolved from
+/// them once, so that the cost of a call is a few multiplications.
+///
+/// How gaps are filled (the rules are those of LiteLLM, docs/prices.md lists them):
+/// a missing tier cell is the standard cell, batch is half of it; a missing cell above a threshold is the one below
+/// it; missing cache, audio and image input rates are the input rate, a missing long cache write is the cache write,
+/// missing reasoning, audio and image output rates are the output rate. A rate given as 0 stays 0.
+package struct ModelPrice: Hashable, Sendable {
+    /// Name in the catalogue, such as `gpt-4o` or `groq/llama-3.3-70b-versatile`.
+    package let name: String
+    /// LiteLLM's `litellm_provider`.
+    package let provider: String
+    package let mode: ModelMode
+    /// `nil`: not known.
+    package let maxInputTokens: Int64?
+    /// `nil`: not known.
+    package let maxOutputTokens: Int64?
+    /// The given cells, sorted, each cell once.
+    package let rates: [Rate]
+    /// Version of the catalogue, such as `2026-11-22`, or `config-1a2b3c4d` for overridden values.
+    package let version: String
+
+    /// Ascending; the first is 0.
+    let thresholds: [Int64]
+    /// By tier, then by threshold.
+    let resolved: [TokenRates]
+
+    /// One call never costs more than this, a million dollars: what a provider that reports absurd counts can do to a
+    /// sum stays bounded, so that sums of millions of calls cannot overflow.
+    package static let costMax = NanoUSD(rawValue: 1_000_000_000_000_000)
+
+    /// Sorts `rates`; of two with the same cell the later wins.
+    package init(
+        name: String, provider: String, mode: ModelMode, maxInputTokens: Int64?, maxOutputTokens: Int64?,
+        rates: [Rate], version: String
+    ) {
+        self.name = name
+        self.provider = provider
+        self.mode = mode
+        self.maxInputTokens = maxInputTokens
+        self.maxOutputTokens = maxOutputTokens
+        self.version = version
+        let table = RateTable(rates)
+        self.rates = table.rates
+        self.thresholds = table.thresholds
+        self.resolved = ServiceTier.allCases.flatMap { tier in
+            table.thresholds.indices.map { table.tokenRates(tier: tier, level: $0) }
+        }
+    }
+
+    /// Whether any rate per token is known. `false`: the model is priced in other units only, so that the cost of a
+    /// `TokenUsage` is 0 without being free, and the call is to be flagged `unpriced`.
+    package var isTokenPriced: Bool { self.rates.contains { $0.kind.isPerToken } }
+
+    /// What `usage` costs at the tier that the provider says it used. The whole request is charged at the rates of the
+    /// highest threshold that its input tokens (cached ones included) exceed, not only the excess.
+    /// Never traps; 0...`costMax`. About 15 ns.
+    package func cost(of usage: TokenUsage, tier: ServiceTier) -> NanoUSD {
+        // In place: a copy of the rates would cost as much as the arithmetic.
+        self.resolved[self.index(tier: tier, inputTokens: usage.input)].cost(of: usage)
+    }
+
+    /// The rates for a request of `inputTokens`.
+    package func tokenRates(tier: ServiceTier, inputTokens: Int64) -> TokenRates {
+        self.resolved[self.index(tier: tier, inputTokens: inputTokens)]
+    }
+
+    private func index(tier: ServiceTier, inputTokens: Int64) -> Int {
+        var level = self.thresholds.count &- 1
+        while level > 0 && inputTokens <= self.thresholds[level] { level &-= 1 }
+        return Int(tier.rawValue) &* self.thresholds.count &+ level
+    }
+
+    /// A given rate per unit, for calls that are not metered in tokens: picodollars. `nil`: not in the price list.
+    package func picodollars(_ kind: RateKind) -> Int64? {
+        self.rates.first { $0.kind == kind && $0.tier == .standard && $0.aboveInputTokens == 0 }?.picodollars
+    }
+}

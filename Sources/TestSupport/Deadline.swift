@@ -1,0 +1,63 @@
+import Foundation
+
+/// A point in monotonic time by which something must have happened. Tests of real processes wait for conditions, never
+/// for a fixed time, and each wait ends at a deadline.
+package struct Deadline: Sendable {
+    /// Monotonic nanoseconds.
+    private let end: Int64
+
+    package init(within duration: Duration) {
+        self.end = Self.now + duration.nanoseconds
+    }
+
+    /// Milliseconds left for `poll`, rounded up; 0 once the deadline has passed.
+    package var millisecondsLeft: Int32 {
+        let left = self.end - Self.now
+        return left <= 0 ? 0 : Int32(clamping: (left + 999_999) / 1_000_000)
+    }
+
+    package var hasPassed: Bool { Self.now >= self.end }
+
+    /// Monotonic nanoseconds; only differences mean something.
+    package static var now: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+}
+
+/// What a test waited for did not happen in time.
+package struct DeadlinePassed: Error, CustomStringConvertible {
+    package let what: String
+    package init(_ what: String) { self.what = what }
+    package var description: String { "waited in vain for: \(self.what)" }
+}
+
+/// Blocks the calling thread until `condition` holds, asking again every few milliseconds.
+/// - Throws: `DeadlinePassed` naming `what`.
+package func waitUntil(
+    _ what: String, within duration: Duration = .seconds(20), _ condition: () throws -> Bool
+) throws {
+    let deadline = Deadline(within: duration)
+    while try !condition() {
+        if deadline.hasPassed { throw DeadlinePassed(what) }
+        poll(nil, 0, 5)
+    }
+}
+
+/// Runs blocking work on a thread of its own, so that tests which wait for processes and sockets do not hold up the
+/// small pool of threads that all other tests share.
+package func onOwnThread<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
+    try await withCheckedThrowingContinuation { continuation in
+        let thread = Thread { continuation.resume(with: Result(catching: work)) }
+        thread.stackSize = 1 << 20
+        thread.start()
+    }
+}
+
+extension Duration {
+    /// Whole nanoseconds; durations of tests are far below the 292 years that fit.
+    package var nanoseconds: Int64 {
+        self.components.seconds * 1_000_000_000 + self.components.attoseconds / 1_000_000_000
+    }
+}

@@ -1,0 +1,103 @@
+import Foundation
+import Synchronization
+
+/// An OpenAI-compatible server on the loopback interface that does what its scripts say, well-behaved and not, and
+/// keeps its own count of what it received, answered and reported: the truth that a ledger is compared with.
+///
+/// One thread per connection with blocking calls: simple enough to be trusted.
+package final class ScriptedUpstream: Sendable {
+    package let port: Int
+    let scripts: [String: UpstreamScript]
+    let gate = Gate()
+    private let listener: StreamSocket
+    private let state = Mutex<State>(State())
+    private let isStopping = Atomic<Bool>(false)
+
+    struct State {
+        var calls: [UpstreamCall] = []
+        var connections: [StreamSocket] = []
+        var connectionsAccepted = 0
+        var attemptsOfModel: [String: Int] = [:]
+    }
+
+    /// - Parameter scripts: by the model name that the upstream gets to see; any other name answers 404.
+    package init(_ scripts: [String: UpstreamScript]) throws {
+        self.scripts = scripts
+        self.listener = try StreamSocket.listen()
+        self.port = self.listener.localPort
+        let thread = Thread { [self] in self.acceptLoop() }
+        thread.stackSize = 512 << 10
+        thread.start()
+    }
+
+    /// All calls received so far, in order.
+    package var calls: [UpstreamCall] { self.state.withLock { $0.calls } }
+    package var connectionsAccepted: Int { self.state.withLock { $0.connectionsAccepted } }
+
+    /// Calls whose body named this `user`.
+    package func calls(of user: String) -> [UpstreamCall] { self.calls.filter { $0.user == user } }
+
+    /// Lets all held answers and streams go on, now and later.
+    package func openGate() { self.gate.open() }
+
+    /// Closes the listener and all connections.
+    package func stop() {
+        guard !self.isStopping.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        self.gate.open()
+        for connection in self.state.withLock({ $0.connections }) { connection.shutdownBoth() }
+    }
+
+    deinit { self.listener.close() }
+
+    // MARK: the connections' view
+
+    var isStopped: Bool { self.isStopping.load(ordering: .acquiring) }
+
+    /// Counts a request and gives it its number.
+    func received(_ make: (Int) -> UpstreamCall) -> UpstreamCall {
+        self.state.withLock { state in
+            let call = make(state.calls.count)
+            state.calls.append(call)
+            state.attemptsOfModel[call.model, default: 0] += 1
+            return call
+        }
+    }
+
+    func update(_ sequence: Int, _ change: (inout UpstreamCall) -> Void) {
+        self.state.withLock { change(&$0.calls[sequence]) }
+    }
+
+    /// How often `model` was asked for, this time included.
+    func attempts(of model: String) -> Int { self.state.withLock { $0.attemptsOfModel[model] ?? 0 } }
+
+    private func acceptLoop() {
+        while !self.isStopped {
+            guard let socket = try? self.listener.accept(within: .milliseconds(100)) else { continue }
+            self.state.withLock {
+                $0.connections.append(socket)
+                $0.connectionsAccepted += 1
+            }
+            let thread = Thread { [self] in
+                ScriptedUpstreamConnection(upstream: self, socket: socket).run()
+                self.state.withLock { $0.connections.removeAll { $0 === socket } }
+            }
+            thread.stackSize = 512 << 10
+            thread.start()
+        }
+    }
+}
+
+/// A door that is opened once. Waiting on it ends when it opens.
+final class Gate: Sendable {
+    private let isOpen = Atomic<Bool>(false)
+
+    func open() { self.isOpen.store(true, ordering: .releasing) }
+
+    /// `true`: the gate is open. `false`: the peer of `socket` left first.
+    func wait(or socket: StreamSocket) -> Bool {
+        while !self.isOpen.load(ordering: .acquiring) {
+            if socket.peerLeaves(within: .milliseconds(5)) { return false }
+        }
+        return true
+    }
+}

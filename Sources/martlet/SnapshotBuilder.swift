@@ -1,0 +1,116 @@
+import Foundation
+import GatewayConfiguration
+import GatewayControlPlane
+import GatewayCore
+import GatewayDataPlane
+import GatewayPricing
+import GatewayProviders
+import GatewayRouting
+import Synchronization
+
+/// Makes what calls and listings need out of settings.
+struct SnapshotBuilder {
+    let settings: Settings
+    let catalogue: PriceCatalogue
+
+    /// - Throws: `StartError` when the price file is wrong.
+    init(settings: Settings) throws {
+        self.settings = settings
+        guard let file = settings.priceCatalogueFile else {
+            self.catalogue = .shipped
+            return
+        }
+        do {
+            guard let bytes = FileManager.default.contents(atPath: file), bytes.count <= PriceCatalogue.bytesMax else {
+                throw StartError(message: "The price catalogue \(file) cannot be read, or is too large.")
+            }
+            self.catalogue = try PriceCatalogue.parse(text: String(decoding: bytes, as: UTF8.self))
+        } catch let error as PriceCatalogueError {
+            throw StartError(message: "\(file): \(error.message)")
+        }
+    }
+
+    /// The built-in demo model speaks OpenAI's API and costs nothing.
+    private static let demoProvider = Provider.named("openai")
+    private static let free = ModelPrice(
+        name: "demo", provider: "martlet", mode: .chat, maxInputTokens: nil, maxOutputTokens: nil,
+        rates: [
+            Rate(kind: .input, tier: .standard, aboveInputTokens: 0, picodollars: 0),
+            Rate(kind: .output, tier: .standard, aboveInputTokens: 0, picodollars: 0),
+        ], version: "free")
+
+    func snapshot(former: RuntimeSnapshot?) throws -> RuntimeSnapshot {
+        let deployments = try self.settings.routing.deployments.map { deployment in
+            guard let provider = Provider.named(deployment.provider) ?? Self.demoProvider else {
+                throw StartError(message: "The provider \(deployment.provider) is not known.")
+            }
+            return PricedDeployment(
+                configuration: deployment, provider: provider, price: self.price(of: deployment))
+        }
+        let catalogue = self.catalogue
+        return RuntimeSnapshot(
+            routing: self.settings.routing, deployments: deployments, former: former,
+            budgetExceededStatus: self.settings.budgetExceededStatus,
+            priceLookup: { provider, model in
+                catalogue.price(provider: provider, model: model).flatMap { $0.isTokenPriced ? $0 : nil }
+            })
+    }
+
+    /// `nil`: not known, or priced in other units than tokens.
+    private func price(of deployment: DeploymentConfiguration) -> ModelPrice? {
+        if deployment.answer == .demo { return Self.free }
+        guard let rule = self.settings.prices[deployment.deploymentID] else { return nil }
+        var price = self.catalogue.price(provider: rule.provider, model: rule.model)
+        if let override = rule.override, !override.isEmpty {
+            price = (price ?? .unknown(name: rule.model, provider: rule.provider)).overridden(by: override)
+        }
+        return price.flatMap { $0.isTokenPriced ? $0 : nil }
+    }
+
+    func listing() -> [ListedModel] {
+        let hidden = Set(self.settings.routing.aliases.filter(\.isHidden).map(\.alias))
+        var order: [String] = []
+        var groups: [String: [ListedDeployment]] = [:]
+        for deployment in self.settings.routing.deployments {
+            if groups[deployment.modelGroup] == nil { order.append(deployment.modelGroup) }
+            groups[deployment.modelGroup, default: []].append(self.listed(deployment))
+        }
+        var models = order.map { name in
+            ListedModel(name: name, provider: groups[name]?.first?.provider ?? "openai", deployments: groups[name] ?? [])
+        }
+        for alias in self.settings.routing.aliases where !hidden.contains(alias.alias) {
+            let deployments = groups[alias.group] ?? []
+            models.append(
+                ListedModel(
+                    name: alias.alias, provider: deployments.first?.provider ?? "openai", deployments: deployments))
+        }
+        return models
+    }
+
+    private func listed(_ deployment: DeploymentConfiguration) -> ListedDeployment {
+        let price = self.price(of: deployment)
+        let info = self.settings.modelInfo[deployment.deploymentID]
+        return ListedDeployment(
+            deploymentID: deployment.deploymentID, provider: deployment.provider, model: deployment.model,
+            mode: info?.mode ?? price.map { "\($0.mode)" },
+            price: price.map {
+                ListedPrice(
+                    inputPicodollars: $0.picodollars(.input), outputPicodollars: $0.picodollars(.output),
+                    cachedInputPicodollars: $0.picodollars(.cacheRead),
+                    cacheWritePicodollars: $0.picodollars(.cacheWrite))
+            },
+            inputTokensMax: info?.inputTokensMax.map(Int64.init) ?? price?.maxInputTokens,
+            outputTokensMax: info?.outputTokensMax.map(Int64.init) ?? price?.maxOutputTokens)
+    }
+}
+
+/// The listing in force, replaced at reload.
+final class CurrentListing: ModelListing {
+    private let models: Mutex<[ListedModel]>
+
+    init(_ models: [ListedModel]) { self.models = Mutex(models) }
+
+    func replace(_ models: [ListedModel]) { self.models.withLock { $0 = models } }
+
+    func modelNames() -> [ListedModel] { self.models.withLock { $0 } }
+}

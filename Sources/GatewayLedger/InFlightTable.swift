@@ -35,7 +35,12 @@ struct InFlightTable: ~Copyable {
     func slot(request: UUIDBits, attempt: UInt8) -> Int? {
         var slot = self.home(request, attempt)
         while self.slots[slot].isUsed {
-            if self.slots[slot].request == request, self.slots[slot].attempt == attempt { return slot }
+            // Field by field: the synthesized comparison is a call into another module.
+            if self.slots[slot].request.low == request.low, self.slots[slot].request.high == request.high,
+                self.slots[slot].attempt == attempt
+            {
+                return slot
+            }
             slot = (slot + 1) & self.mask
         }
         return nil

@@ -35,13 +35,12 @@ extension Journal {
         while events.count < limit, last < durable {
             let isLast = current.segment.serial == durablePlace.serial
             let bytes = current.segment.bytes(count: isLast ? durablePlace.offset : current.segment.used)
-            let wanted = SegmentCursor.Wanted(intents: false, settlementsAfter: sequence)
             let offset = current.cursor.offset
-            switch current.cursor.next(in: bytes, wanted: wanted) {
-            case .settlement(let number, let event):
-                guard let event else { continue }
-                guard number == last + 1 else {
-                    throw self.damaged(current, offset, "settlement \(number) follows \(last)")
+            switch current.cursor.next(in: bytes, wantsIntents: false) {
+            case .settlement(let number):
+                if number <= sequence { continue }
+                guard number == last + 1, let event = current.cursor.event(in: bytes) else {
+                    throw self.damaged(current, offset, "settlement \(number) follows \(last) or cannot be read")
                 }
                 events.append(event)
                 last = number

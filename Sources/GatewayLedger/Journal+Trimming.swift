@@ -36,8 +36,7 @@ extension Journal {
         var left = places.count
         while left > 0 {
             let offset = cursor.offset
-            let wanted = SegmentCursor.Wanted(intents: places.contains(offset), settlementsAfter: .max)
-            switch cursor.next(in: bytes, wanted: wanted) {
+            switch cursor.next(in: bytes, wantsIntents: places.contains(offset)) {
             case .intent(let intent):
                 left -= 1
                 let isCarried = try self.carry(intent, from: segment, offset: offset)

@@ -17,7 +17,8 @@ import GatewayCore
 ///               | route: varint | started: i64 | orphan cost: signed | orphan usage
 ///     settled = sequence: i64 | request: 16 | attempt: u8 | kind: u8 | tier: u8 | outcome: u8
 ///               | bits: u8 (1 stream, 2 end user given) | flags: u16 | status: u16 | payer: varint | route: varint
-///               | started: i64 | duration: signed | first byte: signed | cost: signed | usage | end user: text, if given
+///               | started: i64 | duration: signed | first byte: signed | cost: signed | usage
+///               | end user: text, if given
 ///     durable = serial: varint | offset: varint | sequence: varint (all before this place is on the disk)
 ///     end     = nothing; the segment is complete
 ///     usage   = mask: u16 (a bit for each field that is not 0, in the order of `TokenUsage`) | those fields: signed
@@ -58,7 +59,14 @@ package enum JournalFormat {
     package static let spareSuffix = ".spare"
 
     package enum RecordType: UInt8 {
-        case header = 1, payer, route, intent, settlement, carriedIntent, durable, end
+        case header = 1
+        case payer
+        case route
+        case intent
+        case settlement
+        case carriedIntent
+        case durable
+        case end
     }
 
     /// Name of the segment file with this serial.

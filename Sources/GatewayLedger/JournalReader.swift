@@ -153,13 +153,18 @@ package struct JournalSettlements: Sendable {
         while found.count < limit {
             if self.cursor == nil, try !self.openNextSegment() { return found }
             guard var cursor = self.cursor else { return found }
-            let wanted = SegmentCursor.Wanted(intents: false, settlementsAfter: self.after)
             var isSealed = false
             var isAtEnd = false
             self.content.withUnsafeBytes { bytes in
                 while found.count < limit, !isSealed, !isAtEnd {
-                    switch cursor.next(in: bytes, wanted: wanted) {
-                    case .settlement(let sequence, let event): if let event { found.append((sequence, event)) }
+                    switch cursor.next(in: bytes, wantsIntents: false) {
+                    case .settlement(let sequence):
+                        if sequence <= self.after { continue }
+                        guard let event = cursor.event(in: bytes) else {
+                            isAtEnd = true
+                            continue
+                        }
+                        found.append((sequence, event))
                     case .header, .definition, .intent, .durable: continue
                     case .end: isSealed = true
                     case .free, .damaged: isAtEnd = true

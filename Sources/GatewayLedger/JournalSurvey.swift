@@ -52,11 +52,10 @@ struct JournalSurvey {
         _ bytes: UnsafeRawBufferPointer, serial: UInt64, path: String
     ) throws(LedgerError) -> Summary {
         var cursor = SegmentCursor(journalID: self.journalID, serial: serial)
-        let wanted = SegmentCursor.Wanted(intents: true, settlementsAfter: 0)
         var summary = Summary(firstSequence: 0, lastSequence: 0, used: 0, end: .free)
         while true {
             let offset = cursor.offset
-            switch cursor.next(in: bytes, wanted: wanted) {
+            switch cursor.next(in: bytes, wantsIntents: true) {
             case .header(let header):
                 try self.check(header, serial: serial, path: path)
                 summary.firstSequence = header.firstSequence
@@ -64,13 +63,13 @@ struct JournalSurvey {
             case .intent(let intent):
                 let key = AttemptKey(requestID: intent.requestID, attempt: intent.attempt)
                 self.openIntents[key] = intent
-            case .settlement(let sequence, let event):
-                guard sequence == (self.lastSequence ?? 0) + 1, let event else {
+            case .settlement(let sequence):
+                guard sequence == (self.lastSequence ?? 0) + 1, let key = cursor.attempt(in: bytes) else {
                     throw .corrupt(
                         "\(path) at byte \(offset): settlement \(sequence) follows \(self.lastSequence ?? 0)")
                 }
                 self.lastSequence = sequence
-                self.openIntents[AttemptKey(requestID: event.requestID, attempt: event.attempt)] = nil
+                self.openIntents[key] = nil
             case .end:
                 summary.end = .sealed
                 return self.complete(summary, used: cursor.offset)
@@ -95,7 +94,8 @@ struct JournalSurvey {
                 "\(path) is segment \(header.serial) of journal \(header.journalID.text), not segment \(serial) of "
                     + "\(self.journalID.text): files of different journals were mixed")
         }
-        guard header.firstSequence >= 1, self.lastSequence == nil || header.firstSequence == (self.lastSequence ?? 0) + 1
+        guard header.firstSequence >= 1,
+            self.lastSequence == nil || header.firstSequence == (self.lastSequence ?? 0) + 1
         else {
             throw .corrupt(
                 "\(path) begins with settlement \(header.firstSequence), but \(self.lastSequence ?? 0) precedes it")

@@ -3,7 +3,7 @@ import GatewayCore
 /// The journal's brain: where the next record goes, what is in flight, what is durable. Owned by one place at a time
 /// (the journal keeps it under its lock); does no waiting of its own.
 ///
-///     spare ──activate──► current ──seal──► sealed, not synced ──sync──► sealed, durable ──trim──► removed
+///     spare --activate--> current --seal--> sealed, not synced --sync--> sealed, durable --trim--> removed
 ///
 /// Room is kept so that every open intent can be settled: an intent is admitted only if the free bytes of the current
 /// segment and of the spares hold the largest settlement, with its payer and route, for each attempt in flight.

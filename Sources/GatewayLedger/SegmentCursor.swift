@@ -15,8 +15,8 @@ struct SegmentCursor {
         case header(SegmentHeader)
         case definition
         case intent(UsageIntent)
-        /// `event` is `nil` for a settlement that the caller did not ask for.
-        case settlement(sequence: Int64, event: UsageEvent?)
+        /// `event(in:)` decodes it.
+        case settlement(sequence: Int64)
         /// Everything before this place had been synced.
         case durable(serial: UInt64, offset: Int)
         /// The segment is complete.
@@ -27,15 +27,11 @@ struct SegmentCursor {
         case damaged(String)
     }
 
-    /// Which records are decoded; the others are only checked.
-    struct Wanted {
-        var intents: Bool
-        var settlementsAfter: Int64
-    }
-
     private let seed: UInt32
     /// Where the next record starts, bytes.
     private(set) var offset = 0
+    /// The body of the settlement that `next` came upon last.
+    private var settlementBody = 0..<0
     private var payers: [PayerIdentity] = []
     private var routes: [RouteIdentity] = []
 
@@ -43,8 +39,10 @@ struct SegmentCursor {
         self.seed = JournalFormat.seed(journalID: journalID, serial: serial)
     }
 
-    /// Reads the record at the cursor and moves behind it, unless it is `.free` or `.damaged`.
-    mutating func next(in bytes: UnsafeRawBufferPointer, wanted: Wanted) -> Step {
+    /// Reads the record at the cursor and moves behind it, unless it is `.free` or `.damaged`. Intents are decoded only
+    /// if they are wanted, and are a `.definition` otherwise.
+    @inline(__always)
+    mutating func next(in bytes: UnsafeRawBufferPointer, wantsIntents: Bool) -> Step {
         guard let base = bytes.baseAddress, bytes.count - self.offset > JournalFormat.prefixBytes else { return .free }
         let start = base + self.offset
         let length = Int(UInt32(littleEndian: start.loadUnaligned(as: UInt32.self)))
@@ -60,29 +58,45 @@ struct SegmentCursor {
         guard let type = JournalFormat.RecordType(rawValue: body.load(as: UInt8.self)),
             isHeader == (type == .header)
         else { return .damaged("a record of type \(body.load(as: UInt8.self)) stands where none may be") }
-        let reader = RecordReader(body + 1, count: length - 1)
-        let step = self.decode(type, reader, wanted)
+        let end = self.offset + JournalFormat.prefixBytes + length
+        if type == .settlement, length > 9 {
+            self.settlementBody = self.offset + JournalFormat.prefixBytes..<end
+            self.offset = end
+            return .settlement(sequence: Int64(littleEndian: (body + 1).loadUnaligned(as: Int64.self)))
+        }
+        let step = self.decode(type, RecordReader(body + 1, count: length - 1), wantsIntents: wantsIntents)
         if case .damaged = step { return step }
-        self.offset += JournalFormat.prefixBytes + length
+        self.offset = end
         return step
     }
 
+    /// The settlement that `next` came upon last. `nil`: its checksum is good but it cannot be read.
     @inline(__always)
+    func event(in bytes: UnsafeRawBufferPointer) -> UsageEvent? {
+        guard let base = bytes.baseAddress, self.settlementBody.upperBound <= bytes.count else { return nil }
+        // Type and sequence come first.
+        return self.settlement(
+            RecordReader(base + self.settlementBody.lowerBound + 9, count: self.settlementBody.count - 9))
+    }
+
+    /// Which attempt the settlement is of that `next` came upon last. `nil`: as in `event`.
+    func attempt(in bytes: UnsafeRawBufferPointer) -> AttemptKey? {
+        guard let base = bytes.baseAddress, self.settlementBody.upperBound <= bytes.count else { return nil }
+        var reader = RecordReader(base + self.settlementBody.lowerBound + 9, count: self.settlementBody.count - 9)
+        let requestID = RequestID(reader.identifier())
+        let attempt = reader.byte()
+        return reader.isBad ? nil : AttemptKey(requestID: requestID, attempt: attempt)
+    }
+
     private mutating func decode(
-        _ type: JournalFormat.RecordType, _ bytes: RecordReader, _ wanted: Wanted
+        _ type: JournalFormat.RecordType, _ bytes: RecordReader, wantsIntents: Bool
     ) -> Step {
         var reader = bytes
         let step: Step
         switch type {
-        case .settlement:
-            let sequence = Int64(bitPattern: reader.word64())
-            guard sequence > wanted.settlementsAfter else {
-                return reader.isBad ? Self.unreadable(type) : .settlement(sequence: sequence, event: nil)
-            }
-            guard let event = self.settlement(&reader) else { return Self.unreadable(type) }
-            step = .settlement(sequence: sequence, event: event)
+        case .settlement: return Self.unreadable(type)
         case .intent, .carriedIntent:
-            guard wanted.intents else { return .definition }
+            guard wantsIntents else { return .definition }
             guard let intent = self.intent(&reader) else { return Self.unreadable(type) }
             step = .intent(intent)
         case .header: return Self.header(&reader)
@@ -154,7 +168,8 @@ struct SegmentCursor {
     }
 
     @inline(__always)
-    private func settlement(_ reader: inout RecordReader) -> UsageEvent? {
+    private func settlement(_ bytes: RecordReader) -> UsageEvent? {
+        var reader = bytes
         guard let payer = self.payers.first, let route = self.routes.first else { return nil }
         let requestID = RequestID(reader.identifier())
         let attempt = reader.byte()

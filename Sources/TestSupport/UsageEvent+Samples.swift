@@ -81,7 +81,8 @@ extension UsageEvent {
         event.status = UInt16.random(in: 0...UInt16.max, using: &generator)
         event.outcome = AttemptOutcome.allCases.randomElement(using: &generator) ?? .timedOut
         event.flags = UsageFlags(rawValue: UInt16.random(in: 0...31, using: &generator))
-        event.endUser = [nil, "", "ünï\u{0}\"\n,🙂", String(repeating: "x", count: 512)].randomElement(using: &generator) ?? nil
+        event.endUser =
+            [nil, "", "ünï\u{0}\"\n,🙂", String(repeating: "x", count: 512)].randomElement(using: &generator) ?? nil
         return event
     }
 }

@@ -139,7 +139,7 @@ final class Pod: Sendable {
         } catch {
             self.logger.error(
                 "What is left in the journal is shipped at the next start",
-                metadata: ["error.message": "\((error as? LedgerError)?.message ?? "")"])
+                metadata: ["error.message": "\(error.message)"])
         }
         self.logger.notice("Stopped")
     }

@@ -2,7 +2,7 @@ import Dispatch
 import Glibc
 
 /// SIGTERM and SIGINT stop the pod, SIGHUP reloads its configuration.
-final class Signals: Sendable {
+final class Signals {
     enum Event: Sendable { case stop, reload }
 
     let stream: AsyncStream<Event>

@@ -72,7 +72,7 @@ extension EndToEnd {
                 import sqlite3, sys
                 c = sqlite3.connect(sys.argv[1])
                 tables = [r[0] for r in c.execute("select name from sqlite_master where type='table'")]
-                usage = [t for t in tables if t.startswith("usage")][0]
+                usage = min(t for t in tables if t.startswith("usage"))
                 c.execute(f"delete from {usage} where rowid = (select min(rowid) from {usage})")
                 c.commit()
                 """

@@ -129,7 +129,9 @@ struct JournalBoundTests {
                 recorded += 1
                 try journal.record(recorded...recorded, payer: self.payer, route: self.route)
                 try journal.recordIntent(.sample(recorded, attempt: 1, payer: self.payer, route: self.route))
-                if files.calls == failing - 1 { #expect(throws: LedgerError.self) { try journal.sync() } } else {
+                if files.calls == failing - 1 {
+                    #expect(throws: LedgerError.self) { try journal.sync() }
+                } else {
                     try journal.sync()
                 }
             }

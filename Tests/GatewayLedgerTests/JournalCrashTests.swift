@@ -6,6 +6,15 @@ import Testing
 /// The first segment's file.
 private let firstName = JournalFormat.segmentName(1)
 
+extension [String: [UInt8]] {
+    /// Overwrites `count` bytes of a file with zeros; `nil`: all from `place` on.
+    fileprivate mutating func zero(_ name: String, from place: Int, count: Int?) {
+        guard let content = self[name] else { return }
+        let end = count.map { place + $0 } ?? content.count
+        self[name] = Array(content[..<place]) + [UInt8](repeating: 0, count: end - place) + Array(content[end...])
+    }
+}
+
 @Suite("A journal after a crash")
 struct JournalCrashTests {
     /// One segment with twelve attempts, two of them open, and where each record ends.
@@ -46,8 +55,7 @@ struct JournalCrashTests {
         let sample = try Sample()
         for cut in 0...sample.used {
             var image = sample.image
-            let count = image[firstName]?.count ?? 0
-            image[firstName]?.replaceSubrange(cut..., with: repeatElement(0, count: count - cut))
+            image.zero(firstName, from: cut, count: nil)
             let (journal, recovery) = try openJournal(try .restored(image))
             let found = numbers(try journal.allSettlements())
             if found != sample.expected(cut: cut) { Issue.record("cut at \(cut): \(found)") }
@@ -60,7 +68,7 @@ struct JournalCrashTests {
         let sample = try Sample()
         for cut in 0...sample.used {
             var image = sample.image
-            image[firstName]?.removeSubrange(cut...)
+            image[firstName] = Array(sample.image[firstName]?.prefix(cut) ?? [])
             let directory = try TemporaryDirectory.restored(image)
             let found = numbers(try openJournal(directory).journal.allSettlements())
             if found != sample.expected(cut: cut) { Issue.record("cut at \(cut): \(found)") }
@@ -76,8 +84,7 @@ struct JournalCrashTests {
         let boundaries = sample.settlementEnds.map(\.end)
         for cut in boundaries {
             var image = sample.image
-            let count = image[firstName]?.count ?? 0
-            image[firstName]?.replaceSubrange(cut..., with: repeatElement(0, count: count - cut))
+            image.zero(firstName, from: cut, count: nil)
             for offset in 4..<60 { image[firstName]?[cut + offset] = UInt8.random(in: 0...255, using: &generator) }
             let (journal, recovery) = try openJournal(try .restored(image))
             #expect(numbers(try journal.allSettlements()) == sample.expected(cut: cut))
@@ -123,7 +130,7 @@ struct JournalCrashTests {
         let sample = try Sample(syncsAfter: 3)
         let start = sample.settlementEnds[4].end
         var image = sample.image
-        image[firstName]?.replaceSubrange(start..<start + 20, with: repeatElement(0, count: 20))
+        image.zero(firstName, from: start, count: 20)
         let (journal, recovery) = try openJournal(try .restored(image))
         #expect(recovery.discardedRecords > 0 && recovery.notes.count == 1)
         #expect(numbers(try journal.allSettlements()) == sample.expected(cut: start))
@@ -134,7 +141,7 @@ struct JournalCrashTests {
         let sample = try Sample(syncsAfter: 9)
         let start = sample.settlementEnds[4].end
         var image = sample.image
-        image[firstName]?.replaceSubrange(start..<start + 20, with: repeatElement(0, count: 20))
+        image.zero(firstName, from: start, count: 20)
         let directory = try TemporaryDirectory.restored(image)
         let error = #expect(throws: LedgerError.self) { try openJournal(directory) }
         guard case .corrupt(let text) = error else { throw error ?? .notFound("no error") }

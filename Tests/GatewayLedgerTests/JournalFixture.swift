@@ -36,7 +36,9 @@ final class TemporaryDirectory: Sendable {
         defer { Glibc.close(descriptor) }
         var written = 0
         while written < content.count {
-            let count = content.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + written, $0.count - written) }
+            let count = content.withUnsafeBytes {
+                Glibc.write(descriptor, $0.baseAddress! + written, $0.count - written)
+            }
             guard count > 0 else { throw FileFailure(operation: "write", path: name, code: errno) }
             written += count
         }
@@ -52,7 +54,11 @@ final class TemporaryDirectory: Sendable {
 
 /// The real file system, but one call, or every call from one on, fails.
 final class FaultyJournalFiles: JournalFiles {
-    enum Pattern: Sendable { case never, once(Int), from(Int) }
+    enum Pattern: Sendable {
+        case never
+        case once(Int)
+        case from(Int)
+    }
 
     private let real = SystemJournalFiles()
     private let pattern: Mutex<Pattern>

@@ -1,21 +1,55 @@
 import Foundation
 import GatewayWire
 import Glibc
+import Synchronization
+
+/// Memory that ends at an unreadable page. Regions are used again, since mapping one costs more than most tests.
+private struct GuardedRegion: ~Copyable {
+    private static let spares = Mutex<[UInt]>([])
+    private static let spareSize = 1 << 16
+    private let address: UInt
+    let size: Int
+
+    init(count: Int) {
+        let page = Int(getpagesize())
+        self.size = max(Self.spareSize, (count + page - 1) / page * page)
+        if self.size == Self.spareSize, let spare = Self.spares.withLock({ $0.popLast() }) {
+            self.address = spare
+            return
+        }
+        guard let memory = mmap(nil, self.size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            memory != MAP_FAILED, mprotect(memory + self.size, page, PROT_NONE) == 0
+        else { preconditionFailure("no guarded memory for \(count) bytes") }
+        self.address = UInt(bitPattern: memory)
+    }
+
+    deinit {
+        let address = self.address
+        if self.size == Self.spareSize {
+            Self.spares.withLock { $0.append(address) }
+        } else {
+            munmap(UnsafeMutableRawPointer(bitPattern: address), self.size + Int(getpagesize()))
+        }
+    }
+
+    /// The last `count` bytes.
+    func tail(count: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(
+            start: UnsafeMutableRawPointer(bitPattern: self.address + UInt(self.size - count)), count: count)
+    }
+}
 
 /// Gives `body` a copy of `bytes` that ends at an unreadable page, so that reading one byte too far crashes the test.
 func withGuarded<Result>(_ bytes: some Collection<UInt8>, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows
     -> Result
 {
-    let page = Int(getpagesize())
-    let size = (bytes.count + page - 1) / page * page
-    guard let memory = mmap(nil, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-        memory != MAP_FAILED
-    else { preconditionFailure("no memory for a guarded copy of \(bytes.count) bytes") }
-    defer { munmap(memory, size + page) }
-    precondition(mprotect(memory + size, page, PROT_NONE) == 0, "the guard page cannot be protected")
-    let start = UnsafeMutableRawBufferPointer(start: memory + size - bytes.count, count: bytes.count)
-    start.copyBytes(from: bytes)
-    return try body(UnsafeRawBufferPointer(start))
+    let region = GuardedRegion(count: bytes.count)
+    let copy = region.tail(count: bytes.count)
+    copy.copyBytes(from: bytes)
+    let result = try body(UnsafeRawBufferPointer(copy))
+    // The region must outlive the body.
+    withExtendedLifetime(region.size) {}
+    return result
 }
 
 func withGuarded<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {

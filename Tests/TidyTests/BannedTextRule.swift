@@ -63,7 +63,10 @@ enum BannedTextRule {
 /// Escapes from the compiler's concurrency checks need a proof beside them and an entry here.
 enum UncheckedConcurrencyRule {
     /// Path and how many escapes it may hold, with the reason in short.
-    static let allowed: [String: (count: Int, reason: String)] = [:]
+    static let allowed: [String: (count: Int, reason: String)] = [
+        "Sources/GatewayDataPlane/LoopContext.swift": (1, "touched on its own event loop alone"),
+        "Sources/GatewayLedger/JournalSegment.swift": (1, "touched under the journal's lock alone"),
+    ]
 
     static func violations(
         in file: SourceFile, allowed: [String: (count: Int, reason: String)] = Self.allowed
@@ -103,11 +106,12 @@ enum GoldenRule {
                 golden + 1 < parts.count
             else { return nil }
             let stem = parts.last!.prefix { $0 != "." }
-            // A test may read a folder of golden files whole; then it names the folder.
+            // A test may read a folder of golden files whole; then it names the folder, and lists it if it is Golden.
             let names = [stem] + parts[(golden + 1)...].dropLast()
             let isNamed = files.contains { other in
                 other.testTarget == target && other.path.hasSuffix(".swift")
-                    && names.contains { other.text.contains($0) }
+                    && (names.contains { other.text.contains($0) }
+                        || other.text.contains("contentsOfDirectory") && other.text.contains("\"Golden\""))
             }
             return isNamed
                 ? nil : Violation(path: file.path, line: 0, message: "no test of \(target) names this golden file")

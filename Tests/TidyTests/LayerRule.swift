@@ -15,15 +15,17 @@ enum LayerRule {
         "GatewayRouting": Target(layer: 2, outside: []),
         "GatewayAdmission": Target(layer: 2, outside: []),
         "GatewayLedger": Target(layer: 3, outside: ["Logging"]),
-        "GatewaySQLite": Target(layer: 4, outside: ["GRDB", "Foundation", "Logging"]),
+        "GatewaySQLite": Target(layer: 4, outside: ["GRDB*", "Foundation", "Logging"]),
         "GatewayDataPlane": Target(layer: 6, outside: ["NIO*", "Crypto", "Logging"]),
         "GatewayControlPlane": Target(layer: 6, outside: ["Foundation", "Crypto", "Logging"]),
         "GatewayConfiguration": Target(layer: 7, outside: ["Yams", "Foundation", "Crypto"]),
-        "martlet": Target(layer: 8, outside: ["ArgumentParser", "Foundation", "Logging", "Crypto"]),
+        // Composition: it makes the event loops and catches the signals.
+        "martlet": Target(
+            layer: 8, outside: ["ArgumentParser", "Foundation", "Dispatch", "Logging", "Crypto", "NIOCore", "NIOPosix"]),
     ]
 
-    /// The standard library's own modules.
-    static let everywhere: Set<String> = ["Swift", "Glibc", "Synchronization"]
+    /// The standard library's and the C library's own modules.
+    static let everywhere: Set<String> = ["Swift", "Glibc", "Darwin", "Synchronization"]
 
     /// For tests only; may use everything up to the stores.
     static let testSupport = "TestSupport"

@@ -1,4 +1,5 @@
-/// Files of at most 700 lines, functions of at most 70. Tables and generated code carry `swift-format-ignore-file`.
+/// Files of at most 700 lines, functions of at most 70. Generated tables, which the formatter is told to ignore, are
+/// free of both.
 
 enum LengthRule {
     static let fileLinesMax = 700

@@ -9,15 +9,21 @@ struct SourceFile: Sendable {
     init(path: String, text: String) {
         self.path = path
         self.text = text
-        var masker = CodeMasker(text)
-        self.code = path.hasSuffix(".swift") ? masker.masked() : text
+        if path.hasSuffix(".swift"), !text.contains(Self.generatedMark) {
+            var masker = CodeMasker(text)
+            self.code = masker.masked()
+        } else {
+            self.code = text
+        }
     }
 
     var lines: [Substring] { self.text.split(separator: "\n", omittingEmptySubsequences: false) }
     var codeLines: [Substring] { self.code.split(separator: "\n", omittingEmptySubsequences: false) }
 
     /// Generated tables say so for the formatter, and are free of length limits.
-    var isGenerated: Bool { self.text.contains("swift-format-ignore-file") }
+    var isGenerated: Bool { self.text.contains(Self.generatedMark) }
+
+    static let generatedMark = "swift-format" + "-ignore-file"
 
     /// `Sources/<target>/...` gives the target. `nil`: the file is elsewhere.
     var target: String? { self.component(below: "Sources") }

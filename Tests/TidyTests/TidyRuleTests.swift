@@ -57,7 +57,7 @@ struct TidyRuleTests {
         let text = String(repeating: "let a = 1\n", count: 700)
         #expect(LengthRule.violations(in: self.file(text)).count == 1)
         #expect(LengthRule.violations(in: self.file(String(text.dropFirst(20)))) == [])
-        #expect(LengthRule.violations(in: self.file("// swift-format-ignore-file\n" + text)) == [])
+        #expect(LengthRule.violations(in: self.file("// \(SourceFile.generatedMark)\n" + text)) == [])
     }
 
     @Test("rejects each banned text where it is banned", arguments: BannedTextRule.bans.indices)

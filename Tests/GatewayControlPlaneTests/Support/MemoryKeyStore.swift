@@ -53,9 +53,9 @@ final class MemoryKeyStore: KeyStore {
         return try result.get()
     }
 
-    private static func log(_ keyID: VirtualKeyID, _ state: inout State) {
+    private static func log(_ kind: Change.Kind, _ reference: String, _ state: inout State) {
         state.position += 1
-        state.changes.append(Change(position: state.position, kind: .key, reference: keyID.text))
+        state.changes.append(Change(position: state.position, kind: kind, reference: reference))
     }
 
     private static func clashes(_ key: KeyRecord, _ state: State) -> Bool {
@@ -70,7 +70,7 @@ final class MemoryKeyStore: KeyStore {
                 return .failure(.conflict("taken"))
             }
             state.records.append(key)
-            Self.log(key.keyID, &state)
+            Self.log(.key, key.keyID.text, &state)
             return .success(())
         }
     }
@@ -82,16 +82,19 @@ final class MemoryKeyStore: KeyStore {
             }
             if Self.clashes(key, state) { return .failure(.conflict("taken")) }
             state.records[index] = key
-            Self.log(key.keyID, &state)
+            Self.log(.key, key.keyID.text, &state)
             return .success(())
         }
     }
 
     func delete(_ digests: [KeyDigest]) async throws(LedgerError) -> [KeyRecord] {
         try self.run { state in
-            let deleted = state.records.filter { digests.contains($0.digest) }
-            state.records.removeAll { digests.contains($0.digest) }
-            for record in deleted { Self.log(record.keyID, &state) }
+            var deleted: [KeyRecord] = []
+            for digest in digests {
+                guard let index = state.records.firstIndex(where: { $0.digest == digest }) else { continue }
+                deleted.append(state.records.remove(at: index))
+            }
+            for record in deleted { Self.log(.key, record.keyID.text, &state) }
             return .success(deleted)
         }
     }
@@ -123,7 +126,10 @@ final class MemoryKeyStore: KeyStore {
 
     func setSettingIfAbsent(_ name: String, value: String) async throws(LedgerError) -> String {
         try self.run { state in
-            if state.settings[name] == nil { state.settings[name] = value }
+            if state.settings[name] == nil {
+                state.settings[name] = value
+                Self.log(.setting, name, &state)
+            }
             return .success(state.settings[name] ?? value)
         }
     }

@@ -13,9 +13,8 @@ func library(_ name: String, _ dependencies: [Target.Dependency], resources: [Re
     .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(
-        name: name, dependencies: dependencies + ["TestSupport"], exclude: [], swiftSettings: strict)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies + ["TestSupport"], exclude: exclude, swiftSettings: strict)
 }
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -25,6 +24,7 @@ let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let grdbSQLite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -50,7 +50,7 @@ let package = Package(
         library("GatewayRouting", ["GatewayCore"]),
         library("GatewayAdmission", ["GatewayCore"]),
         library("GatewayLedger", ["GatewayCore", "CMartlet"]),
-        library("GatewaySQLite", ["GatewayLedger", "GatewayCore", grdb]),
+        library("GatewaySQLite", ["GatewayLedger", "GatewayCore", grdb, grdbSQLite]),
         library(
             "GatewayDataPlane",
             [
@@ -70,5 +70,20 @@ let package = Package(
                 "GatewayRouting", "GatewayAdmission", "GatewayPricing", "GatewayProviders", "GatewayCore", "CMartlet",
                 argumentParser, logging, crypto,
             ], swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["GatewayLedger", "GatewayCore"], swiftSettings: strict),
+        tests("GatewayWireTests", ["GatewayWire", "GatewayCore", "CMartlet"]),
+        tests("GatewayPricingTests", ["GatewayPricing", "GatewayCore"]),
+        tests("GatewayProvidersTests", ["GatewayProviders", "GatewayWire", "GatewayCore"]),
+        tests("GatewayLedgerTests", ["GatewayLedger", "GatewayCore"]),
+        tests("GatewaySQLiteTests", ["GatewaySQLite", "GatewayLedger", "GatewayCore", grdb]),
+        tests(
+            "GatewayControlPlaneTests",
+            ["GatewayControlPlane", "GatewayAdmission", "GatewayLedger", "GatewayCore", logging], exclude: ["Golden"]),
+        tests(
+            "GatewayConfigurationTests",
+            ["GatewayConfiguration", "GatewayDataPlane", "GatewayRouting", "GatewayCore"], exclude: ["Golden"]),
+        tests("TidyTests", []),
+        tests("EndToEndTests", ["martlet"], exclude: ["Python"]),
     ]
 )

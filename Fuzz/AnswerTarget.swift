@@ -8,6 +8,8 @@ func fuzzOne(_ bytes: UnsafeRawBufferPointer) {
     withPieces(bytes, cut: cutPosition(bytes)) { pieces.feed($0) }
     precondition(whole.usage == pieces.usage && whole.hasError == pieces.hasError, "pieces differ")
     // Both follow the same fields when the strict scanner finds the answer to be valid and small.
-    guard case .success = JSONScanner.scanRequest(bytes), bytes.count < StreamingUsageScanner.keptBytesMax else { return }
+    guard case .success = JSONScanner.scanRequest(bytes), bytes.count < StreamingUsageScanner.keptBytesMax else {
+        return
+    }
     precondition(scan.usage?.promptTokens == whole.usage?.promptTokens || bytes.contains(UInt8(ascii: "\\")), "usage")
 }

@@ -3,7 +3,7 @@
 ///
 /// A finding is a crash: a read out of bounds (AddressSanitizer), a trap, or a broken `precondition` of a target.
 @_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzerTestOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+package func fuzzerTestOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     // A copy of its own, so that AddressSanitizer sees a read one byte too far.
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
     defer { copy.deallocate() }

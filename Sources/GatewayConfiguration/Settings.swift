@@ -4,49 +4,49 @@ import GatewayRouting
 /// Everything that a configuration file, the environment and the command line say together, checked: what a pod is
 /// composed from. Made by `ConfigurationLoader` only; a value that exists can be used without further checks.
 package struct Settings: Sendable {
-  package var dataPlane = DataPlaneConfiguration()
-  package var routing: RoutingConfiguration
-  /// By deployment identifier; every deployment has an entry.
-  package var prices: [String: DeploymentPrice] = [:]
-  /// What `model_info` says for people and listings, by deployment identifier; every deployment has an entry.
-  package var modelInfo: [String: ModelInfo] = [:]
-  package var ledger = LedgerSettings()
-  /// `nil`: none is configured; one is made at first start and kept in the store.
-  package var masterKey: Secret?
-  /// `LITELLM_SALT_KEY`, for secrets at rest. `nil`: not configured.
-  package var saltKey: Secret?
-  /// Price catalogue in our own format that takes the place of the shipped one. `nil`: the shipped one.
-  package var priceCatalogueFile: String?
-  /// HTTP status of a refusal because a budget is spent: 400, 402, 422 or 429.
-  package var budgetExceededStatus = 422
-  /// Directory of the journal and the SQLite file.
-  package var dataDirectory = "martlet-data"
-  package var logLevel: LogLevel = .info
-  /// One JSON object per log line instead of text.
-  package var logsAreJSON = false
-  /// `/metrics` asks for a key.
-  package var metricsRequireKey = false
+    package var dataPlane = DataPlaneConfiguration()
+    package var routing: RoutingConfiguration
+    /// By deployment identifier; every deployment has an entry.
+    package var prices: [String: DeploymentPrice] = [:]
+    /// What `model_info` says for people and listings, by deployment identifier; every deployment has an entry.
+    package var modelInfo: [String: ModelInfo] = [:]
+    package var ledger = LedgerSettings()
+    /// `nil`: none is configured; one is made at first start and kept in the store.
+    package var masterKey: Secret?
+    /// `LITELLM_SALT_KEY`, for secrets at rest. `nil`: not configured.
+    package var saltKey: Secret?
+    /// Price catalogue in our own format that takes the place of the shipped one. `nil`: the shipped one.
+    package var priceCatalogueFile: String?
+    /// HTTP status of a refusal because a budget is spent: 400, 402, 422 or 429.
+    package var budgetExceededStatus = 422
+    /// Directory of the journal and the SQLite file.
+    package var dataDirectory = "martlet-data"
+    package var logLevel: LogLevel = .info
+    /// One JSON object per log line instead of text.
+    package var logsAreJSON = false
+    /// `/metrics` asks for a key.
+    package var metricsRequireKey = false
 
-  package init(routing: RoutingConfiguration) { self.routing = routing }
+    package init(routing: RoutingConfiguration) { self.routing = routing }
 }
 
 /// How much is logged; the names of swift-log.
 package enum LogLevel: String, Sendable, CaseIterable {
-  case trace, debug, info, notice, warning, error, critical
+    case trace, debug, info, notice, warning, error, critical
 }
 
 /// What `model_info` says about a deployment beyond its price.
 package struct ModelInfo: Sendable, Hashable {
-  /// LiteLLM's `mode`, such as `chat` or `embedding`. `nil`: the price catalogue knows, or nobody.
-  package var mode: String?
-  /// Tokens. `nil`: as the price catalogue says.
-  package var inputTokensMax: Int?
-  /// Tokens. `nil`: as the price catalogue says.
-  package var outputTokensMax: Int?
+    /// LiteLLM's `mode`, such as `chat` or `embedding`. `nil`: the price catalogue knows, or nobody.
+    package var mode: String?
+    /// Tokens. `nil`: as the price catalogue says.
+    package var inputTokensMax: Int?
+    /// Tokens. `nil`: as the price catalogue says.
+    package var outputTokensMax: Int?
 
-  package init(mode: String? = nil, inputTokensMax: Int? = nil, outputTokensMax: Int? = nil) {
-    self.mode = mode
-    self.inputTokensMax = inputTokensMax
-    self.outputTokensMax = outputTokensMax
-  }
+    package init(mode: String? = nil, inputTokensMax: Int? = nil, outputTokensMax: Int? = nil) {
+        self.mode = mode
+        self.inputTokensMax = inputTokensMax
+        self.outputTokensMax = outputTokensMax
+    }
 }

@@ -3,8 +3,8 @@ import GatewayCore
 import GatewayLedger
 
 extension SQLiteStore {
-    /// Reads the blocks that can hold matching rows, in order, until `limit` rows are found. With a narrow time range or
-    /// a request identifier that is a few blocks; with a key or a user alone it may be the whole table.
+    /// Reads the blocks that can hold matching rows, in order, until `limit` rows are found. With a narrow time range
+    /// or a request identifier that is a few blocks; with a key or a user alone it may be the whole table.
     package func usage(_ query: UsageQuery) async throws(LedgerError) -> [UsageRow] {
         if query.limit <= 0 { return [] }
         let search = UsageSearch(query)

@@ -32,7 +32,7 @@ package final class SQLiteStore: Sendable {
     }
 
     /// Opens the file for writing, makes it (readable by its owner only) if it is not there, and migrates it.
-    /// - Throws: `.unavailable` (disk, permissions, locked), `.corrupt` (damaged or foreign), `.conflict` (newer schema).
+    /// - Throws: `.unavailable` (disk, permissions, lock), `.corrupt` (damaged, foreign), `.conflict` (newer schema).
     package static func open(
         path: String, clock: any WallClock, options: SQLiteOptions = SQLiteOptions()
     ) throws(LedgerError) -> SQLiteStore {

@@ -86,8 +86,8 @@ enum Schema {
         ) STRICT
         """
 
-    /// Both are a pure function of the rows up to each stream's `folded`. Foreign keys would make an upsert half as dear
-    /// again, and say no more than the comparison of `verify`.
+    /// Both are a pure function of the rows up to each stream's `folded`. Foreign keys would make an upsert half as
+    /// dear again, and say no more than the comparison of `verify`.
     private static let aggregateTables = """
         CREATE TABLE usage_total (
             payer_id INTEGER NOT NULL,

@@ -58,9 +58,9 @@ struct AnswerReader {
     private mutating func readTopField() -> Bool {
         switch self.skimmer.key.count {
         case 1 where self.skimmer.isKey("p"), 11 where self.skimmer.isKey("obfuscation"):
-            return self.readString(into: \.padding)
+            return Self.readString(&self.skimmer, into: &self.facts.padding)
         case 5 where self.skimmer.isKey("usage"): return self.skimmer.readUsage(into: &self.facts.usage)
-        case 5 where self.skimmer.isKey("model"): return self.readString(into: \.model)
+        case 5 where self.skimmer.isKey("model"): return Self.readString(&self.skimmer, into: &self.facts.model)
         case 5 where self.skimmer.isKey("error"):
             self.facts.hasError = self.skimmer.peekToken() != UInt8(ascii: "n")
             return self.skimmer.skipValue()
@@ -72,10 +72,10 @@ struct AnswerReader {
     }
 
     @inline(__always)
-    private mutating func readString(into field: WritableKeyPath<AnswerFacts, ByteRange>) -> Bool {
-        guard self.skimmer.peekToken() == UInt8(ascii: "\"") else { return self.skimmer.skipValue() }
-        guard let content = self.skimmer.readString() else { return false }
-        self.facts[keyPath: field] = content
+    private static func readString(_ skimmer: inout JSONSkimmer, into field: inout ByteRange) -> Bool {
+        guard skimmer.peekToken() == UInt8(ascii: "\"") else { return skimmer.skipValue() }
+        guard let content = skimmer.readString() else { return false }
+        field = content
         return true
     }
 

@@ -135,14 +135,15 @@ enum ByteScan {
         return position
     }
 
-    /// First byte that is no letter, digit or hyphen, the usual bytes of header names. Less than 16 bytes before `end` it
-    /// stops at once: it only skips what need not be looked at one by one.
+    /// First byte that is no letter, digit or hyphen, the usual bytes of header names. Less than 16 bytes before `end`
+    /// it stops at once: it only skips what need not be looked at one by one.
     @inline(__always)
     static func skipName(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> Int {
         var position = start
         while end &- position >= 16 {
             let lanes = Self.lanes(base, position)
-            let letters = ((lanes | Lanes(repeating: 0x20)) &- Lanes(repeating: UInt8(ascii: "a"))) .< Lanes(repeating: 26)
+            let letters =
+                ((lanes | Lanes(repeating: 0x20)) &- Lanes(repeating: UInt8(ascii: "a"))) .< Lanes(repeating: 26)
             let digits = (lanes &- Lanes(repeating: UInt8(ascii: "0"))) .< Lanes(repeating: 10)
             let hit = Self.firstLane(.!(letters .| digits .| (lanes .== Lanes(repeating: UInt8(ascii: "-")))))
             if hit >= 0 { return position &+ hit }

@@ -10,7 +10,8 @@ struct EventLines {
     private(set) var hasField = false
     /// `event: error`
     private(set) var isNamedError = false
-    private let start: Int
+    /// Where the first line begins, behind the byte order mark.
+    private(set) var start: Int
 
     init(base: UnsafeRawPointer, start: Int, end: Int) {
         self.base = base
@@ -22,7 +23,8 @@ struct EventLines {
     /// The stream may begin with one.
     mutating func skipByteOrderMark() {
         if self.end &- self.position >= 3, ByteScan.matches(self.base, self.position, "\u{FEFF}") {
-            self.position &+= 3
+            self.start &+= 3
+            self.position = self.start
         }
     }
 
@@ -34,7 +36,6 @@ struct EventLines {
     /// All `data` lines with a line feed between them.
     func joinedData() -> [UInt8] {
         var lines = EventLines(base: self.base, start: self.start, end: self.end)
-        lines.skipByteOrderMark()
         var result: [UInt8] = []
         result.reserveCapacity(self.end &- self.start)
         while let line = lines.nextLine() {

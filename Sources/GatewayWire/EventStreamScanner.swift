@@ -76,11 +76,10 @@ package struct EventStreamScanner: Sendable {
             position = end
         }
         while position < bytes.count {
-            if let match = self.template.match(base, position, bytes.count), match.end &- position <= self.eventBytesMax {
+            if let match = self.template.match(base, position, bytes.count), match.end &- position <= self.eventBytesMax
+            {
                 position = match.end
-                self.eventCount &+= 1
-                self.contentBytesTotal &+= match.contentBytes
-                event(Event(kind: .chunk, contentBytes: match.contentBytes), position)
+                event(self.note(match), position)
                 continue
             }
             guard let end = self.finder.find(base, position, bytes.count) else {
@@ -132,13 +131,23 @@ package struct EventStreamScanner: Sendable {
     }
 
     private mutating func readCarry() -> Event {
-        let carry = self.carry
+        // Taken out, so that reading it needs no copy, and put back for its capacity.
+        var carry: [UInt8] = []
+        swap(&carry, &self.carry)
         let event = carry.withUnsafeBytes { bytes in
             // Not empty, so there is a base address.
-            bytes.baseAddress.map { self.readEvent($0, 0, bytes.count) } ?? Event(kind: .comment)
+            bytes.baseAddress.map { self.readWholeEvent($0, bytes.count) } ?? Event(kind: .comment)
         }
-        self.carry.removeAll(keepingCapacity: true)
+        carry.removeAll(keepingCapacity: true)
+        swap(&carry, &self.carry)
         return event
+    }
+
+    private mutating func readWholeEvent(_ base: UnsafeRawPointer, _ count: Int) -> Event {
+        guard let match = self.template.match(base, 0, count), match.end == count else {
+            return self.readEvent(base, 0, count)
+        }
+        return self.note(match)
     }
 
     private mutating func fail() -> EventStreamFault {
@@ -167,13 +176,21 @@ package struct EventStreamScanner: Sendable {
                 data.baseAddress.map { self.readData($0, ByteRange(0, data.count), nil) } ?? Event(kind: .other)
             }
         } else if lines.dataLineCount == 1 {
-            event = self.readData(base, lines.data, (start, end))
+            // An event named "error" must not pass for the chunk that its data looks like.
+            event = self.readData(base, lines.data, lines.isNamedError ? nil : (lines.start, end))
         } else {
             event = Event(kind: lines.hasField ? .other : .comment)
         }
         if lines.isNamedError, event.kind != .comment, event.kind != .done { event.kind = .error }
         self.note(event)
         return event
+    }
+
+    @inline(__always)
+    private mutating func note(_ match: EventTemplate.Match) -> Event {
+        self.eventCount &+= 1
+        self.contentBytesTotal &+= match.contentBytes
+        return Event(kind: .chunk, contentBytes: match.contentBytes)
     }
 
     private mutating func note(_ event: Event) {
@@ -185,7 +202,7 @@ package struct EventStreamScanner: Sendable {
         self.contentBytesTotal &+= event.contentBytes
     }
 
-    /// - Parameter block: where the event with all its lines lies around `data`. `nil`: elsewhere.
+    /// - Parameter block: where the event with all its lines lies around `data`. `nil`: it makes no template.
     private mutating func readData(_ base: UnsafeRawPointer, _ data: ByteRange, _ block: (Int, Int)?) -> Event {
         let start = Int(data.start)
         if data.count >= 6, ByteScan.matches(base, start, "[DONE]") { return Event(kind: .done) }

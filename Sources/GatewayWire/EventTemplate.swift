@@ -8,6 +8,14 @@ struct EventTemplate: Sendable {
     /// How often a template is learned without ever fitting before learning pauses.
     private static let learnMax = 4
 
+    /// An event that fits.
+    struct Match {
+        /// Offset behind the event.
+        var end: Int
+        /// Bytes of its text, escapes resolved.
+        var contentBytes: Int
+    }
+
     private var bytes: [UInt8] = []
     /// `bytes` is prefix, middle and tail one after another; without padding the tail is empty.
     private var prefixCount = 0
@@ -21,7 +29,7 @@ struct EventTemplate: Sendable {
     @inline(__always)
     mutating func match(
         _ base: UnsafeRawPointer, _ start: Int, _ end: Int
-    ) -> (end: Int, contentBytes: Int)? {
+    ) -> Match? {
         guard end &- start >= self.bytes.count, !self.bytes.isEmpty else { return nil }
         let found = self.bytes.withUnsafeBytes { template in
             // Not empty, so there is a base address.
@@ -34,7 +42,7 @@ struct EventTemplate: Sendable {
     @inline(__always)
     private func match(
         _ base: UnsafeRawPointer, _ start: Int, _ end: Int, template: UnsafeRawPointer, count: Int
-    ) -> (end: Int, contentBytes: Int)? {
+    ) -> Match? {
         guard memcmp(base + start, template, self.prefixCount) == 0 else { return nil }
         let content = start &+ self.prefixCount
         guard let text = Self.skipText(base, content, end) else { return nil }
@@ -43,17 +51,17 @@ struct EventTemplate: Sendable {
             memcmp(base + text.end, template + self.prefixCount, self.middleCount) == 0
         else { return nil }
         let middleEnd = text.end &+ self.middleCount
-        guard self.hasPadding else { return (middleEnd, contentBytes) }
+        guard self.hasPadding else { return Match(end: middleEnd, contentBytes: contentBytes) }
         guard let padding = Self.skipText(base, middleEnd, end) else { return nil }
         let tail = self.prefixCount &+ self.middleCount
         let tailCount = count &- tail
         guard end &- padding.end >= tailCount, memcmp(base + padding.end, template + tail, tailCount) == 0 else {
             return nil
         }
-        return (padding.end &+ tailCount, contentBytes)
+        return Match(end: padding.end &+ tailCount, contentBytes: contentBytes)
     }
 
-    /// The closing quote of a string whose content begins at `start`. `nil`: cut, malformed or with a control character.
+    /// The closing quote of a string whose content begins at `start`. `nil`: cut, malformed, or a control character.
     @inline(__always)
     private static func skipText(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> (end: Int, overhead: Int)? {
         var stop = ByteScan.quoteOrEscape(base, start, end)
@@ -68,8 +76,8 @@ struct EventTemplate: Sendable {
         return nil
     }
 
-    /// Takes the event in `start ..< end` as the new template. `content` and `padding` are the contents of strings in it;
-    /// `padding` may be empty or, if it comes before the content, unusable.
+    /// Takes the event in `start ..< end` as the new template. `content` and `padding` are the contents of strings in
+    /// it; `padding` may be empty or, if it comes before the content, unusable.
     mutating func learn(
         _ base: UnsafeRawPointer, start: Int, end: Int, content: ByteRange, padding: ByteRange
     ) {

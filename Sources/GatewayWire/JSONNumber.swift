@@ -61,7 +61,9 @@ enum JSONNumber {
     private static func exponent(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> Int? {
         var position = start
         var isNegative = false
-        if position < end, ByteScan.byte(base, position) == UInt8(ascii: "-") || ByteScan.byte(base, position) == UInt8(ascii: "+") {
+        if position < end,
+            ByteScan.byte(base, position) == UInt8(ascii: "-") || ByteScan.byte(base, position) == UInt8(ascii: "+")
+        {
             isNegative = ByteScan.byte(base, position) == UInt8(ascii: "-")
             position &+= 1
         }

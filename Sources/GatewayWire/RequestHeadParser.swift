@@ -184,9 +184,14 @@ struct RequestHeadParser {
         case 9: if reader.isNamed(line, "x-api-key") { try Self.setOnce(&self.head.xAPIKey, line, .repeatedCredential) }
         case 10: if reader.isNamed(line, "connection") { reader.readConnection(line, &self.connection) }
         case 11: if reader.isNamed(line, "traceparent") { self.head.traceparent = line.value }
-        case 12: if reader.isNamed(line, "content-type") { try Self.setOnce(&self.head.contentType, line, .repeatedContentHeader) }
+        case 12:
+            if reader.isNamed(line, "content-type") {
+                try Self.setOnce(&self.head.contentType, line, .repeatedContentHeader)
+            }
         case 13:
-            if reader.isNamed(line, "authorization") { try Self.setOnce(&self.head.authorization, line, .repeatedCredential) }
+            if reader.isNamed(line, "authorization") {
+                try Self.setOnce(&self.head.authorization, line, .repeatedCredential)
+            }
         case 14:
             if reader.isNamed(line, "content-length") {
                 try self.noteContentLength(line)

@@ -30,9 +30,13 @@ package enum LedgerStoreConformance {
         LedgerStoreBehaviour(name: "pages through usage rows both ways") { try await pages($0()) },
         LedgerStoreBehaviour(name: "finds a request among many") { try await findsRequests($0()) },
         LedgerStoreBehaviour(name: "rebuilds what it had") { try await rebuilds($0()) },
-        LedgerStoreBehaviour(name: "survives extreme figures") { try await survivesExtremes($0()) },
         LedgerStoreBehaviour(name: "keeps streams apart") { try await keepsStreamsApart($0()) },
         LedgerStoreBehaviour(name: "lets one of many writers win each position") { try await oneWriterWins($0()) },
+    ]
+
+    /// What a store on disk must do beyond `behaviours`, since it outlives the bugs of its callers.
+    package static let hardBehaviours = [
+        LedgerStoreBehaviour(name: "survives extreme figures") { try await survivesExtremes($0()) },
         LedgerStoreBehaviour(name: "reports a request stored twice") { try await reportsDuplicates($0()) },
     ]
 
@@ -74,9 +78,13 @@ package enum LedgerStoreConformance {
                 == .rejected(epoch: position.epoch, applied: 0))
         position.applied = 0
         position.streamID += 99
-        guard case .rejected = try await store.append(LedgerSample.events(2), at: position) else {
-            Issue.record("a stream that nobody took was accepted")
-            return
+        do {
+            guard case .rejected = try await store.append(LedgerSample.events(2), at: position) else {
+                Issue.record("a stream that nobody took was accepted")
+                return
+            }
+        } catch LedgerError.notFound {
+            // As good an answer: the caller takes its stream again.
         }
         #expect(try await LedgerSample.allRows(store).isEmpty)
         #expect(try await store.verify() == [])

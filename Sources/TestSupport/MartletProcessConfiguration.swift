@@ -60,7 +60,8 @@ package struct ExportedAttempt: Decodable, Sendable {
     /// Nano-US-dollars.
     package let costNanos: Int
     package let spend: Double
-    package let status: String
+    /// HTTP status that the attempt ended with at the provider; 0: none came.
+    package let status: Int
     package let flags: [String]
     package let priceVersion: String
 

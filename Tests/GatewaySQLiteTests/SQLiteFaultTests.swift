@@ -122,6 +122,8 @@ struct SQLiteFaultTests {
     @Test("holds a prefix of its batches, whatever byte a crash cut the write-ahead log at")
     func survivesTornLog() async throws {
         let ledger = try TemporaryLedger()
+        // The close moves the schema from the log into the file.
+        try ledger.open().close()
         let store = try ledger.open()
         var position = try await store.takeStream(LedgerSample.journal(1))
         for _ in 0..<4 {
@@ -132,8 +134,7 @@ struct SQLiteFaultTests {
         let frame = 24 + 4096
         var cuts: Set<Int> = [0, 1, 31, 32]
         for start in stride(from: 32, through: log.count, by: frame) {
-            cuts.formUnion(
-                [start, start + 1, start + 24, start + frame / 2, start + frame - 1].filter { $0 <= log.count })
+            cuts.formUnion([start, start + 24, start + frame - 1].filter { $0 <= log.count })
         }
         var seen: Set<Int64> = []
         for cut in cuts.sorted() {
@@ -228,13 +229,13 @@ struct SQLiteFaultTests {
         try store.close()
         #expect((try? ledger.bytes("-wal")) ?? [] == [])
         var bytes = try ledger.bytes()
-        for index in (bytes.count / 2)..<bytes.count { bytes[index] = 0xA5 }
+        // Whole pages: SQLite has no checksums, half a page of rubbish may read as other rows (`verify` finds those).
+        for index in (bytes.count / 8192 * 4096)..<bytes.count { bytes[index] = 0xA5 }
         try ledger.write(bytes)
         do {
             store = try ledger.open()
-            let rows = try await store.usage(UsageQuery(newestFirst: false, limit: 10_000))
-            let now = try? ledger.bytes()
-            Issue.record("read \(rows.count) rows from damaged pages, \(bytes.count) bytes, \(now == bytes)")
+            _ = try await store.usage(UsageQuery(newestFirst: false, limit: 10_000))
+            Issue.record("read damaged pages")
         } catch {
             guard case .corrupt(let text) = error else {
                 Issue.record("\(error) instead of corrupt")

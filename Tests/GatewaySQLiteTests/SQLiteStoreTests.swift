@@ -20,16 +20,23 @@ struct SQLiteStoreTests {
         }
     }
 
-    @Test("behaves as every ledger store", arguments: LedgerStoreConformance.behaviours)
+    private static let behaviours = LedgerStoreConformance.behaviours + LedgerStoreConformance.hardBehaviours
+
+    @Test("behaves as every ledger store", arguments: Self.behaviours)
     func conformsToLedgerStore(_ behaviour: LedgerStoreBehaviour) async throws {
         let bench = Bench()
         try await behaviour.check { try bench.store() }
     }
 
-    @Test("behaves the same when only fold counts", arguments: LedgerStoreConformance.behaviours)
+    @Test("behaves the same when only fold counts", arguments: Self.behaviours)
     func conformsWithoutFoldingOnAppend(_ behaviour: LedgerStoreBehaviour) async throws {
         let bench = Bench()
         try await behaviour.check { try bench.store(SQLiteOptions(foldsOnAppend: false)) }
+    }
+
+    @Test("is compared with a store in memory that behaves alike", arguments: LedgerStoreConformance.behaviours)
+    func memoryConforms(_ behaviour: LedgerStoreBehaviour) async throws {
+        try await behaviour.check { MemoryLedgerStore() }
     }
 
     @Test("behaves as every key store", arguments: KeyStoreConformance.behaviours)

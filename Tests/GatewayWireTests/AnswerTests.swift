@@ -15,9 +15,11 @@ private func streamed(_ bytes: [UInt8], cuts: [Int]) -> StreamingUsageScanner {
 @Suite("A scan of an answer")
 struct AnswerTests {
     static let full =
-        #"{"id":"x","choices":[{"message":{"content":"a \"usage\":{} }"}}],"model":"gpt-4o","usage":{"prompt_tokens":12,"#
+        #"{"id":"x","choices":[{"message":{"content":"a \"usage\":{} }"}}],"model":"gpt-4o","#
+        + #""usage":{"prompt_tokens":12,"#
         + #""completion_tokens":34.0,"total_tokens":46,"prompt_tokens_details":{"cached_tokens":1,"audio_tokens":2,"#
-        + #""image_tokens":3,"cache_write_tokens":4,"text_tokens":9},"completion_tokens_details":{"reasoning_tokens":5,"#
+        + #""image_tokens":3,"cache_write_tokens":4,"text_tokens":9},"#
+        + #""completion_tokens_details":{"reasoning_tokens":5,"#
         + #""audio_tokens":6,"image_tokens":7},"prompt_cache_hit_tokens":8,"num_cached_tokens":9,"cost":0.00125,"#
         + #""cost_in_usd_ticks":77,"extra":[{"a":[1]}]},"service_tier":"flex"}"#
 
@@ -36,29 +38,35 @@ struct AnswerTests {
 
     @Test("gives -1 for counts that are absent or null")
     func absent() throws {
-        let usage = try #require(scan(#"{"usage":{"prompt_tokens":3,"total_tokens":null,"prompt_tokens_details":null}}"#).usage)
+        let usage = try #require(
+            scan(#"{"usage":{"prompt_tokens":3,"total_tokens":null,"prompt_tokens_details":null}}"#).usage)
         #expect(usage.promptTokens == 3 && usage.totalTokens == -1 && usage.cachedTokens == -1)
         #expect(usage.cost == nil && usage.serviceTier == nil)
     }
 
-    @Test("gives no usage rather than a doubtful one", arguments: [
-        "", "{}", "[]", #"{"usage":null}"#, #"{"usage":{}}"#, #"{"usage":[]}"#, #"{"usage":7}"#,
-        #"{"usage":{"prompt_tokens":-1}}"#, #"{"usage":{"prompt_tokens":1.5}}"#, #"{"usage":{"prompt_tokens":"7"}}"#,
-        #"{"usage":{"prompt_tokens":9007199254740993}}"#, #"{"usage":{"prompt_tokens":1e3}}"#,
-        #"{"usage":{"prompt_tokens":1,"prompt_tokens_details":{"cached_tokens":-5}}}"#,
-        #"{"usage":{"prompt_tokens":99999999999999999999999}}"#, #"{"a":{"usage":{"prompt_tokens":1}}}"#,
-        #"{"usage":{"prompt_tokens":1}"#, #"{"usage":{"prompt_tokens":1}}x"#, #"{"usage":{"prompt_tokens":1}}}"#,
-        #"{"usage":{"prompt_tokens":1},}x"#, "\0", #"{"a":"\"#, #"{"a":{"b":"#,
-    ])
+    @Test(
+        "gives no usage rather than a doubtful one",
+        arguments: [
+            "", "{}", "[]", #"{"usage":null}"#, #"{"usage":{}}"#, #"{"usage":[]}"#, #"{"usage":7}"#,
+            #"{"usage":{"prompt_tokens":-1}}"#, #"{"usage":{"prompt_tokens":1.5}}"#,
+            #"{"usage":{"prompt_tokens":"7"}}"#,
+            #"{"usage":{"prompt_tokens":9007199254740993}}"#, #"{"usage":{"prompt_tokens":1e3}}"#,
+            #"{"usage":{"prompt_tokens":1,"prompt_tokens_details":{"cached_tokens":-5}}}"#,
+            #"{"usage":{"prompt_tokens":99999999999999999999999}}"#, #"{"a":{"usage":{"prompt_tokens":1}}}"#,
+            #"{"usage":{"prompt_tokens":1}"#, #"{"usage":{"prompt_tokens":1}}x"#, #"{"usage":{"prompt_tokens":1}}}"#,
+            #"{"usage":{"prompt_tokens":1},}x"#, "\0", #"{"a":"\"#, #"{"a":{"b":"#,
+        ])
     func doubtful(text: String) {
         #expect(scan(text).usage == nil)
         #expect(streamed(Array(text.utf8), cuts: []).usage == nil || text.hasPrefix(#"{"usage":{"prompt_tokens":1}"#))
     }
 
-    @Test("reads the cost as providers write it", arguments: [
-        ("0.0000336", 0.0000336), ("8e-6", 8e-6), ("0", 0), ("1.5E+2", 150), ("12345678.875", 12_345_678.875),
-        (#"{"input_tokens_cost":2e-05,"total_cost":0.00503}"#, 0.00503), ("0.00262400000000000000000001", 0.002624),
-    ])
+    @Test(
+        "reads the cost as providers write it",
+        arguments: [
+            ("0.0000336", 0.0000336), ("8e-6", 8e-6), ("0", 0), ("1.5E+2", 150), ("12345678.875", 12_345_678.875),
+            (#"{"input_tokens_cost":2e-05,"total_cost":0.00503}"#, 0.00503), ("0.00262400000000000000000001", 0.002624),
+        ])
     func cost(text: String, expected: Double) {
         #expect(scan(#"{"usage":{"prompt_tokens":1,"cost":\#(text)}}"#).usage?.cost == expected)
     }
@@ -76,10 +84,13 @@ struct AnswerTests {
         #expect(!scan(#"{"a":{"error":{}}}"#).hasError)
     }
 
-    @Test("in two pieces finds what a whole scan finds, wherever it is cut", arguments: [
-        full, #"{"error":{"message":"\\\""},"usage":null}"#, #" { "usage" : { "total_tokens" : 5 } , "error" : null } "#,
-        #"{"service_tier":"priority","a":[{"usage":1}],"usage":{"completion_tokens":2}}"#,
-    ])
+    @Test(
+        "in two pieces finds what a whole scan finds, wherever it is cut",
+        arguments: [
+            full, #"{"error":{"message":"\\\""},"usage":null}"#,
+            #" { "usage" : { "total_tokens" : 5 } , "error" : null } "#,
+            #"{"service_tier":"priority","a":[{"usage":1}],"usage":{"completion_tokens":2}}"#,
+        ])
     func pieces(text: String) {
         let bytes = Array(text.utf8)
         let whole = scan(text)
@@ -98,15 +109,24 @@ struct AnswerTests {
         #expect(scanner.usage == nil && scanner.hasError)
     }
 
-    @Test("counts generated text wherever providers put it", arguments: [
-        (#"{"choices":[{"message":{"role":"assistant","content":"abcd","refusal":null}}]}"#, 4),
-        (#"{"choices":[{"message":{"content":null,"reasoning_content":"ab","reasoning":"c"}},{"text":"de"}]}"#, 5),
-        (#"{"choices":[{"message":{"content":"h\u00e9\n\ud83d\ude00"}}]}"#, 8),
-        (#"{"choices":[{"message":{"tool_calls":[{"id":"x","function":{"name":"f","arguments":"{\"a\":1}"}}]}}]}"#, 7),
-        (#"{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"ab"}]},{"text":"c"}]}}]}"#, 3),
-        (#"{"choices":[{"delta":{"content":"a"},"message":{"content":"abcdef"}}]}"#, 1),
-        (#"{"choices":[{"message":{"content":"abc"},"delta":{"content":""}}]}"#, 0), (#"{"choices":[{"text":"a"}"#, 0),
-    ])
+    @Test(
+        "counts generated text wherever providers put it",
+        arguments: [
+            (#"{"choices":[{"message":{"role":"assistant","content":"abcd","refusal":null}}]}"#, 4),
+            (#"{"choices":[{"message":{"content":null,"reasoning_content":"ab","reasoning":"c"}},{"text":"de"}]}"#, 5),
+            (#"{"choices":[{"message":{"content":"h\u00e9\n\ud83d\ude00"}}]}"#, 8),
+            (
+                #"{"choices":[{"message":{"tool_calls":[{"function":{"name":"f","arguments":"{\"a\":1}"}}]}}]}"#,
+                7
+            ),
+            (
+                #"{"choices":[{"message":{"content":[{"thinking":[{"type":"text","text":"ab"}]},{"text":"c"}]}}]}"#,
+                3
+            ),
+            (#"{"choices":[{"delta":{"content":"a"},"message":{"content":"abcdef"}}]}"#, 1),
+            (#"{"choices":[{"message":{"content":"abc"},"delta":{"content":""}}]}"#, 0),
+            (#"{"choices":[{"text":"a"}"#, 0),
+        ])
     func content(text: String, expected: Int) {
         #expect(withGuarded(text) { JSONScanner.contentBytes($0) } == expected)
     }
@@ -145,6 +165,7 @@ struct AnswerTests {
             #expect(streamed(bytes, cuts: [bytes.count / 2]).usage == scan.usage || usage == nil, "\(file)")
             compared += 1
         }
-        print("recorded answers compared: \(compared) (directory of recordings: \(files.isEmpty ? "absent" : "present"))")
+        print(
+            "recorded answers compared: \(compared) (directory of recordings: \(files.isEmpty ? "absent" : "present"))")
     }
 }

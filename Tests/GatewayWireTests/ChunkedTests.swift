@@ -31,8 +31,10 @@ private func fault(_ text: String, _ limits: HTTPLimits = HTTPLimits()) -> HTTPF
 @Suite("A chunked body")
 struct ChunkedTests {
     static let good = [
-        ("0\r\n\r\n", ""), ("5\r\nhello\r\n0\r\n\r\n", "hello"), ("00005\r\nhello\r\nA\r\n0123456789\r\n0\r\n\r\n", "hello0123456789"),
-        ("5;a=b;c=\"d e\"\r\nhello\r\n0;x\r\n\r\n", "hello"), ("1\r\n\r\r\n1\r\n\n\r\n000\r\nX: y\r\nZ:\t1\r\n\r\n", "\r\n"),
+        ("0\r\n\r\n", ""), ("5\r\nhello\r\n0\r\n\r\n", "hello"),
+        ("00005\r\nhello\r\nA\r\n0123456789\r\n0\r\n\r\n", "hello0123456789"),
+        ("5;a=b;c=\"d e\"\r\nhello\r\n0;x\r\n\r\n", "hello"),
+        ("1\r\n\r\r\n1\r\n\n\r\n000\r\nX: y\r\nZ:\t1\r\n\r\n", "\r\n"),
     ]
 
     @Test("decodes to its payload, however it is cut in three", arguments: good)

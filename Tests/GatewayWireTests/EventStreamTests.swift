@@ -104,31 +104,38 @@ struct EventStreamTests {
         for cut in 0...crlf.count { #expect(read(crlf, cuts: [cut]).events == expected.events, "cut at \(cut)") }
     }
 
-    @Test("joins data lines, ignores unknown fields and names errors", arguments: [
-        ("data: {\"choices\":[],\ndata: \"usage\":{\"total_tokens\":4}}\n\n", EventStreamScanner.Kind.chunk),
-        ("event: error\ndata: {\"message\":\"x\"}\n\n", .error), ("event:error\ndata: oops\n\n", .error),
-        ("data: {\"error\":{\"message\":\"x\"}}\n\n", .error), ("data: {\"error\":null}\n\n", .chunk),
-        ("data: oops\n\n", .other), ("data: [1]\n\n", .other), ("id: 3\n\n", .other), (": ping\n\n", .comment),
-        ("\n", .comment), ("data: [DONE] \n\n", .done), ("data:[DONE]\n\n", .done), ("\u{FEFF}data: [DONE]\n\n", .done),
-        ("data: \u{FEFF}{}\n\n", .other),
-    ])
+    @Test(
+        "joins data lines, ignores unknown fields and names errors",
+        arguments: [
+            ("data: {\"choices\":[],\ndata: \"usage\":{\"total_tokens\":4}}\n\n", EventStreamScanner.Kind.chunk),
+            ("event: error\ndata: {\"message\":\"x\"}\n\n", .error), ("event:error\ndata: oops\n\n", .error),
+            ("data: {\"error\":{\"message\":\"x\"}}\n\n", .error), ("data: {\"error\":null}\n\n", .chunk),
+            ("data: oops\n\n", .other), ("data: [1]\n\n", .other), ("id: 3\n\n", .other), (": ping\n\n", .comment),
+            ("\n", .comment), ("data: [DONE] \n\n", .done), ("data:[DONE]\n\n", .done),
+            ("\u{FEFF}data: [DONE]\n\n", .done),
+            ("data: \u{FEFF}{}\n\n", .other),
+        ])
     func kinds(text: String, kind: EventStreamScanner.Kind) {
         let reading = read(text)
         #expect(reading.events.map(\.kind) == [kind])
         #expect(reading.usage?.totalTokens == (text.contains("total_tokens") ? 4 : nil))
     }
 
-    @Test("ends with an event whose blank line is missing", arguments: ["data: [DONE]", "data: [DONE]\n", "data: [DONE]\r\n"])
+    @Test(
+        "ends with an event whose blank line is missing",
+        arguments: ["data: [DONE]", "data: [DONE]\n", "data: [DONE]\r\n"])
     func unfinished(text: String) {
         let reading = read("data: {}\n\n" + text)
         #expect(reading.events.map(\.kind) == [.chunk] && reading.last?.kind == .done && reading.sawDone)
     }
 
-    @Test("takes usage from wherever providers put it", arguments: [
-        chunk("{}", finish: #""stop""#, rest: #","usage":{"total_tokens":4}"#),
-        chunk("{}", rest: #","x_groq":{"id":"r","usage":{"total_tokens":4}}"#),
-        #"{"choices":[{"index":0,"delta":{},"usage":{"total_tokens":4}}]}"#,
-    ])
+    @Test(
+        "takes usage from wherever providers put it",
+        arguments: [
+            chunk("{}", finish: #""stop""#, rest: #","usage":{"total_tokens":4}"#),
+            chunk("{}", rest: #","x_groq":{"id":"r","usage":{"total_tokens":4}}"#),
+            #"{"choices":[{"index":0,"delta":{},"usage":{"total_tokens":4}}]}"#,
+        ])
     func usagePlaces(data: String) {
         let reading = read("data: \(chunk("{}", rest: #","usage":null"#))\n\ndata: \(data)\n\n")
         #expect(reading.usage?.totalTokens == 4 && reading.events.last?.isUsageOnly == false)
@@ -148,9 +155,12 @@ struct EventStreamTests {
     @Test("with damage is read within its bytes, and the same whole as in pieces", arguments: [1, 2, 3] as [UInt64])
     func damaged(seed: UInt64) {
         var generator = JSONGenerator(random: WireRandom(seed: seed))
-        let padded = sample + (0..<6).map { index in
-            "data: \(chunk(#"{"content":"x\#(index)"}"#, rest: #","obfuscation":"\#(String(repeating: "p", count: index))""#))\n\n"
-        }.joined()
+        let padded =
+            sample
+            + (0..<6).map { index in
+                let padding = #","obfuscation":"\#(String(repeating: "p", count: index))""#
+                return "data: \(chunk(#"{"content":"x\#(index)"}"#, rest: padding))\n\n"
+            }.joined()
         for round in 0..<1500 {
             var bytes = Array(padded.utf8)
             generator.mutate(&bytes)
@@ -201,9 +211,12 @@ private struct PlainReading {
             let lines = block.components(separatedBy: "\n").filter { !$0.isEmpty && !$0.hasPrefix(":") }
             if lines.isEmpty { continue }
             self.dataCount += 1
-            let data = lines.filter { $0.hasPrefix("data:") }.map { $0.dropFirst(5).drop { $0 == " " } }.joined(separator: "\n")
+            let data = lines.filter { $0.hasPrefix("data:") }.map { $0.dropFirst(5).drop { $0 == " " } }.joined(
+                separator: "\n")
             if data.hasPrefix("[DONE]") { self.sawDone = true }
-            if let object = try? JSONSerialization.jsonObject(with: Data(data.utf8)) as? [String: Any] { self.add(object) }
+            if let object = try? JSONSerialization.jsonObject(with: Data(data.utf8)) as? [String: Any] {
+                self.add(object)
+            }
         }
     }
 
@@ -232,6 +245,7 @@ private struct PlainReading {
     private static func text(_ value: Any?) -> Int {
         if let parts = value as? [Any] { return parts.map { Self.text($0) }.reduce(0, +) }
         guard let part = value as? [String: Any] else { return 0 }
-        return part.map { $0.key == "text" ? (($0.value as? String)?.utf8.count ?? 0) : Self.text($0.value) }.reduce(0, +)
+        return part.map { $0.key == "text" ? (($0.value as? String)?.utf8.count ?? 0) : Self.text($0.value) }.reduce(
+            0, +)
     }
 }

@@ -20,8 +20,8 @@ enum JSONComparison {
         ((try? JSONSerialization.jsonObject(with: Data(bytes))) as? [String: Any]) != nil
     }
 
-    /// Where Foundation knowingly differs from RFC 8259: it guesses UTF-16 and UTF-32 from NUL bytes and byte order marks,
-    /// accepts a comma before a closing bracket, and refuses lone surrogates and numbers beyond a double.
+    /// Where Foundation knowingly differs from RFC 8259: it guesses UTF-16 and UTF-32 from NUL bytes and byte order
+    /// marks, accepts a comma before a closing bracket, and refuses lone surrogates and numbers beyond a double.
     static func isKnownDifference(_ bytes: [UInt8]) -> Bool {
         if bytes.prefix(4).contains(where: { $0 == 0 || $0 >= 0xEF }) { return true }
         let text = String(decoding: bytes, as: UTF8.self).lowercased()
@@ -72,7 +72,8 @@ struct JSONGenerator {
     private mutating func number() -> String {
         let sign = Bool.random(using: &self.random) ? "-" : ""
         let whole = String(Int.random(in: 0...99_999, using: &self.random))
-        let fraction = Bool.random(using: &self.random) ? "." + String(Int.random(in: 0...999, using: &self.random)) : ""
+        let fraction =
+            Bool.random(using: &self.random) ? "." + String(Int.random(in: 0...999, using: &self.random)) : ""
         let exponent = ["", "", "e3", "E-2", "e+1"].randomElement(using: &self.random) ?? ""
         return sign + whole + fraction + exponent
     }

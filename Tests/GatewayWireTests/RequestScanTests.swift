@@ -1,7 +1,9 @@
 import GatewayWire
 import Testing
 
-private func scan(_ text: String) -> Result<RequestScan, JSONFault> { withGuarded(text) { JSONScanner.scanRequest($0) } }
+private func scan(_ text: String) -> Result<RequestScan, JSONFault> {
+    withGuarded(text) { JSONScanner.scanRequest($0) }
+}
 
 private func fault(_ text: String) -> JSONFault? {
     guard case .failure(let fault) = scan(text) else { return nil }
@@ -37,19 +39,23 @@ struct RequestScanTests {
         }
     }
 
-    @Test("takes absent and null fields for their defaults", arguments: [
-        "{}", #"{"stream":null,"stream_options":null,"max_tokens":null,"n":null,"user":null,"mock_response":null}"#,
-        #"{"max_tokens":-1,"user":7}"#, #"{"user":"a\tb"}"#, #"{"stream":false,"stream_options":{}}"#,
-    ])
+    @Test(
+        "takes absent and null fields for their defaults",
+        arguments: [
+            "{}", #"{"stream":null,"stream_options":null,"max_tokens":null,"n":null,"user":null,"mock_response":null}"#,
+            #"{"max_tokens":-1,"user":7}"#, #"{"user":"a\tb"}"#, #"{"stream":false,"stream_options":{}}"#,
+        ])
     func defaults(text: String) throws {
         let scan = try scan(text).get()
         #expect(scan.model.isEmpty && !scan.stream && !scan.includeUsage && scan.maxTokens == -1)
         #expect(scan.choiceCount == 1 && scan.user.isEmpty && scan.mockResponse.isEmpty)
     }
 
-    @Test("sees through escapes in names", arguments: [
-        #"{"model":"a\/b"}"#, #"{"mod\u0065l":"a\/b"}"#, #"{"\u006dodel":"a\/b"}"#,
-    ])
+    @Test(
+        "sees through escapes in names",
+        arguments: [
+            #"{"model":"a\/b"}"#, #"{"mod\u0065l":"a\/b"}"#, #"{"\u006dodel":"a\/b"}"#,
+        ])
     func escapedNames(text: String) throws {
         try withGuarded(text) { bytes in
             let scan = try JSONScanner.scanRequest(bytes).get()
@@ -95,11 +101,15 @@ struct RequestScanTests {
         ("{,}", .malformed(offset: 1)), (#"{"a":1,}"#, .malformed(offset: 7)), (#"{"a" 1}"#, .malformed(offset: 5)),
         (#"{"a":1 "b":2}"#, .malformed(offset: 7)), (#"{a:1}"#, .malformed(offset: 1)),
         (#"{"a":[1,]}"#, .malformed(offset: 8)), (#"{"a":[1 2]}"#, .malformed(offset: 8)),
-        (#"{"a":[}]}"#, .malformed(offset: 6)), (#"{"a":{]}"#, .malformed(offset: 6)), (#"{"a":[1}"#, .malformed(offset: 7)),
+        (#"{"a":[}]}"#, .malformed(offset: 6)), (#"{"a":{]}"#, .malformed(offset: 6)),
+        (#"{"a":[1}"#, .malformed(offset: 7)),
         (#"{"a":{"b":1]"#, .malformed(offset: 11)), (#"{"a":{"b":1,}}"#, .malformed(offset: 12)),
-        (#"{"a":01}"#, .malformed(offset: 6)), (#"{"a":-}"#, .malformed(offset: 6)), (#"{"a":1.}"#, .malformed(offset: 7)),
-        (#"{"a":.5}"#, .malformed(offset: 5)), (#"{"a":1e}"#, .malformed(offset: 7)), (#"{"a":+1}"#, .malformed(offset: 5)),
-        (#"{"a":1e+}"#, .malformed(offset: 8)), (#"{"a":NaN}"#, .malformed(offset: 5)), (#"{"a":tru}"#, .malformed(offset: 5)),
+        (#"{"a":01}"#, .malformed(offset: 6)), (#"{"a":-}"#, .malformed(offset: 6)),
+        (#"{"a":1.}"#, .malformed(offset: 7)),
+        (#"{"a":.5}"#, .malformed(offset: 5)), (#"{"a":1e}"#, .malformed(offset: 7)),
+        (#"{"a":+1}"#, .malformed(offset: 5)),
+        (#"{"a":1e+}"#, .malformed(offset: 8)), (#"{"a":NaN}"#, .malformed(offset: 5)),
+        (#"{"a":tru}"#, .malformed(offset: 5)),
         (#"{"a":True}"#, .malformed(offset: 5)), (#"{"a":nullx}"#, .malformed(offset: 9)),
         (#"{"a":"\x"}"#, .malformed(offset: 6)), (#"{"a":"\u12g4"}"#, .malformed(offset: 6)),
         ("{\"a\":\"\n\"}", .malformed(offset: 6)), ("{\"a\":\"\0\"}", .malformed(offset: 6)),
@@ -117,7 +127,8 @@ struct RequestScanTests {
     static let badUTF8: [[UInt8]] = [
         [0x80], [0xBF], [0xC0, 0x80], [0xC1, 0xBF], [0xC2], [0xC2, 0x41], [0xE0, 0x80, 0x80], [0xE0, 0x9F, 0xBF],
         [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF], [0xE2, 0x82], [0xE2, 0x28, 0xA1], [0xF0, 0x80, 0x80, 0x80],
-        [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xF0, 0x9F, 0x98], [0xFF], [0xFE],
+        [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xF0, 0x9F, 0x98], [0xFF],
+        [0xFE],
     ]
 
     @Test("refuses text that is not UTF-8", arguments: badUTF8)

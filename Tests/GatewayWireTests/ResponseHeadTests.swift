@@ -41,7 +41,8 @@ struct ResponseHeadTests {
     func fields() {
         let text =
             "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Type: application/json\r\n"
-            + "Content-Length: 99\r\nContent-Encoding: br\r\nConnection: close\r\nX-RateLimit-Limit: 10 \r\nE:\r\n\r\nE: 1"
+            + "Content-Length: 99\r\nContent-Encoding: br\r\nConnection: close\r\n"
+            + "X-RateLimit-Limit: 10 \r\nE:\r\n\r\nE: 1"
         withGuarded(text) { bytes in
             guard case .complete(let head) = HTTPParser.parseResponseHead(bytes, limits: HTTPLimits()) else {
                 Issue.record("not complete")
@@ -63,10 +64,12 @@ struct ResponseHeadTests {
         }
     }
 
-    @Test("knows an event stream", arguments: [
-        ("text/event-stream", true), ("Text/Event-Stream; charset=utf-8", true), ("text/event-stream ;x", true),
-        ("text/event-streams", false), ("text/event", false), ("application/json", false), ("", false),
-    ])
+    @Test(
+        "knows an event stream",
+        arguments: [
+            ("text/event-stream", true), ("Text/Event-Stream; charset=utf-8", true), ("text/event-stream ;x", true),
+            ("text/event-streams", false), ("text/event", false), ("application/json", false), ("", false),
+        ])
     func eventStream(type: String, expected: Bool) {
         #expect(head("HTTP/1.1 200 OK\r\nContent-Type: \(type)\r\n\r\n")?.isEventStream == expected)
     }
@@ -98,10 +101,13 @@ struct ResponseHeadTests {
 
 @Suite("A header name")
 struct HeaderNameTests {
-    @Test("is compared without regard to case", arguments: [
-        ("X-RateLimit", "x-ratelimit", true), ("x-ratelimit-", "x-ratelimit", false), ("x_ratelimit", "x-ratelimit", false),
-        ("", "", true), ("[", "{", false),
-    ])
+    @Test(
+        "is compared without regard to case",
+        arguments: [
+            ("X-RateLimit", "x-ratelimit", true), ("x-ratelimit-", "x-ratelimit", false),
+            ("x_ratelimit", "x-ratelimit", false),
+            ("", "", true), ("[", "{", false),
+        ])
     func equality(name: String, lowercase: String, expected: Bool) {
         withGuarded(name) { bytes in
             let range = ByteRange(0, bytes.count)

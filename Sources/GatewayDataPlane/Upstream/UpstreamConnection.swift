@@ -48,6 +48,11 @@ final class UpstreamConnection: ChannelDuplexHandler {
     private var keepAlive = true
     private var isPaused = false
     private var isReadHeld = false
+    /// The number of the exchange whose request may not be with the kernel yet; 0: all of it is.
+    private var unsentExchange = 0
+    private var exchange = 0
+    /// For asking whether the other side has closed. -1: not known.
+    private var descriptor: CInt = -1
     private var connectedAt: UInt64 = 0
     private var idleSince: UInt64 = 0
 
@@ -72,6 +77,10 @@ final class UpstreamConnection: ChannelDuplexHandler {
     private func opened() {
         guard self.place == Int.max else { return }
         self.connectedAt = self.loop.nanoseconds()
+        self.descriptor =
+            (try? self.context?.channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
+                of: NIOBSDSocket.Handle.self
+            ) { $0 }) ?? -1
         self.loop.add(self)
     }
 
@@ -113,25 +122,21 @@ final class UpstreamConnection: ChannelDuplexHandler {
     /// Whether the connection may carry another request. One that has been idle for a while is asked whether the other
     /// side has closed it: a request must not be sent where it could be lost half-way.
     func isReusable(now: UInt64) -> Bool {
-        guard case .idle = self.state, let channel = self.context?.channel, channel.isActive else { return false }
+        guard case .idle = self.state, self.context != nil else { return false }
         let idle = now &- self.idleSince
         if idle > self.loop.timeouts.upstreamKeepAlive { return false }
         if now &- self.connectedAt > self.loop.timeouts.lifetime, !isAddressLiteral(self.pool.key.address.host) {
             return false
         }
-        return idle < 1_000_000 || self.isStillOpen(channel)
+        return idle < 1_000_000 || self.isStillOpen
     }
 
-    private func isStillOpen(_ channel: any Channel) -> Bool {
-        let isOpen = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
-            of: NIOBSDSocket.Handle.self
-        ) { descriptor in
-            var byte: UInt8 = 0
-            let count = recv(descriptor, &byte, 1, CInt(MSG_PEEK) | CInt(MSG_DONTWAIT))
-            // Nothing to read is what an idle connection looks like; an end or unasked bytes are not.
-            return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)
-        }
-        return isOpen ?? true
+    private var isStillOpen: Bool {
+        guard self.descriptor >= 0 else { return true }
+        var byte: UInt8 = 0
+        let count = recv(self.descriptor, &byte, 1, CInt(MSG_PEEK) | CInt(MSG_DONTWAIT))
+        // Nothing to read is what an idle connection looks like; an end or unasked bytes are not.
+        return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)
     }
 
     /// After connecting for a call that has left.
@@ -157,9 +162,26 @@ final class UpstreamConnection: ChannelDuplexHandler {
         self.call = call
         self.state = .awaitingHead
         self.idleSince = 0
-        for part in parts { context.write(self.wrapOutboundOut(part), promise: nil) }
-        context.flush()
+        self.exchange += 1
+        var bytes = 0
+        for part in parts.dropLast() {
+            bytes += part.readableBytes
+            context.write(self.wrapOutboundOut(part), promise: nil)
+        }
+        guard let last = parts.last else { return }
+        // The smallest send buffer of a socket takes this much at once, and before a request it is empty.
+        guard bytes + last.readableBytes > Self.sentAtOnceBytesMax else {
+            context.writeAndFlush(self.wrapOutboundOut(last), promise: nil)
+            return
+        }
+        let exchange = self.exchange
+        self.unsentExchange = exchange
+        context.writeAndFlush(self.wrapOutboundOut(last)).assumeIsolated().whenSuccess {
+            if self.unsentExchange == exchange { self.unsentExchange = 0 }
+        }
     }
+
+    private static let sentAtOnceBytesMax = 4096
 
     /// The call has left: nobody reads the answer, so the connection ends, which cancels the work at the provider.
     func cancel() {
@@ -183,6 +205,11 @@ final class UpstreamConnection: ChannelDuplexHandler {
         }
     }
 
+    func channelReadComplete(context: ChannelHandlerContext) {
+        self.call?.upstreamReadComplete()
+        context.fireChannelReadComplete()
+    }
+
     /// - Returns: whether the head is whole (and what follows in `buffer` can be read).
     private func readHead(_ buffer: inout ByteBuffer) -> Bool {
         if self.partialHead != nil {
@@ -202,12 +229,12 @@ final class UpstreamConnection: ChannelDuplexHandler {
         case .complete(let head):
             guard let headBytes = buffer.readSlice(length: head.headBytes) else { return false }
             if head.isInterim { return true }
-            self.startBody(head, headBytes: headBytes, isWholeIn: buffer)
+            self.startBody(head, headBytes: headBytes)
             return true
         }
     }
 
-    private func startBody(_ head: ResponseHead, headBytes: ByteBuffer, isWholeIn rest: ByteBuffer) {
+    private func startBody(_ head: ResponseHead, headBytes: ByteBuffer) {
         self.keepAlive = head.keepAlive
         if head.hasNoBody {
             self.state = .readingBody(.length(left: 0))
@@ -277,10 +304,9 @@ final class UpstreamConnection: ChannelDuplexHandler {
         guard let call = self.call, let context = self.context else { return }
         self.call = nil
         // An answer may come before the request was sent whole; what is left of it would corrupt the next one.
-        let unsent = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         self.partialHead = nil
         self.setPaused(false)
-        if self.keepAlive, !hasSurplus, unsent == 0, !self.loop.bounds.isDraining.load(ordering: .relaxed) {
+        if self.keepAlive, !hasSurplus, self.unsentExchange == 0, !self.loop.bounds.isDraining.load(ordering: .relaxed) {
             self.state = .idle
             self.idleSince = self.loop.nanoseconds()
             self.pool.giveBack(self)

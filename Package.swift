@@ -72,6 +72,15 @@ let package = Package(
             ], swiftSettings: strict),
         .target(
             name: "TestSupport", dependencies: ["GatewayLedger", "GatewayCore"], swiftSettings: strict),
+        tests("GatewayCoreTests", ["GatewayCore"], exclude: ["Golden"]),
+        tests("GatewayRoutingTests", ["GatewayRouting", "GatewayCore"]),
+        tests("GatewayAdmissionTests", ["GatewayAdmission", "GatewayCore"]),
+        tests(
+            "GatewayDataPlaneTests",
+            [
+                "GatewayDataPlane", "GatewayLedger", "GatewayAdmission", "GatewayRouting", "GatewayPricing",
+                "GatewayProviders", "GatewayWire", "GatewayCore", nioCore, nioEmbedded, logging,
+            ]),
         tests("GatewayWireTests", ["GatewayWire", "GatewayCore", "CMartlet"]),
         tests("GatewayPricingTests", ["GatewayPricing", "GatewayCore"]),
         tests("GatewayProvidersTests", ["GatewayProviders", "GatewayWire", "GatewayCore"]),

@@ -158,14 +158,4 @@ struct JSONSkimmer {
             }
         }
     }
-
-    /// Reads an unsigned number as a count. `nil`: something else is there; `-1`: null.
-    @inline(__always)
-    mutating func readCount() -> Int64? {
-        let start = self.position
-        let first = self.peekToken()
-        guard first != UInt8(ascii: "\""), first | 0x20 != UInt8(ascii: "{"), self.skipValue() else { return nil }
-        if first == UInt8(ascii: "n") { return -1 }
-        return JSONNumber.count(self.base, start, self.position)
-    }
 }

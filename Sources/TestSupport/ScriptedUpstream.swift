@@ -87,17 +87,37 @@ package final class ScriptedUpstream: Sendable {
     }
 }
 
-/// A door that is opened once. Waiting on it ends when it opens.
+/// A door that is opened once. Waiting on it ends when it opens. A pipe, so that a thousand threads wait without work.
 final class Gate: Sendable {
+    private let readEnd: Int32
+    private let writeEnd: Int32
     private let isOpen = Atomic<Bool>(false)
 
-    func open() { self.isOpen.store(true, ordering: .releasing) }
+    init() {
+        var ends: [Int32] = [-1, -1]
+        precondition(pipe(&ends) == 0, "no descriptors left for the gate's pipe")
+        (self.readEnd, self.writeEnd) = (ends[0], ends[1])
+    }
+
+    deinit {
+        close(self.readEnd)
+        close(self.writeEnd)
+    }
+
+    func open() {
+        guard !self.isOpen.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        // Never read, so the pipe stays readable for all who wait, now and later.
+        var byte: UInt8 = 1
+        precondition(write(self.writeEnd, &byte, 1) == 1, "the gate's pipe is broken")
+    }
 
     /// `true`: the gate is open. `false`: the peer of `socket` left first.
     func wait(or socket: StreamSocket) -> Bool {
-        while !self.isOpen.load(ordering: .acquiring) {
-            if socket.peerLeaves(within: .milliseconds(5)) { return false }
-        }
-        return true
+        var entries = [
+            pollfd(fd: self.readEnd, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: socket.descriptor, events: StreamSocket.peerLeft, revents: 0),
+        ]
+        while poll(&entries, 2, -1) < 0, errno == EINTR {}
+        return entries[0].revents != 0
     }
 }

@@ -132,10 +132,12 @@ package final class StreamSocket: Sendable {
         try self.write(Array(text.utf8), before: deadline)
     }
 
+    /// POLLRDHUP, 0x2000 on Linux; Glibc's Swift module hides it behind _GNU_SOURCE.
+    static let peerLeft: Int16 = 0x2000
+
     /// Waits for `duration` or until the peer's side ends. `true`: it ended or broke. Bytes that arrive are left unread.
     package func peerLeaves(within duration: Duration) -> Bool {
-        // POLLRDHUP is 0x2000 on Linux; Glibc's Swift module hides it behind _GNU_SOURCE.
-        var entry = pollfd(fd: self.descriptor, events: 0x2000, revents: 0)
+        var entry = pollfd(fd: self.descriptor, events: Self.peerLeft, revents: 0)
         return poll(&entry, 1, Deadline(within: duration).millisecondsLeft) > 0
     }
 

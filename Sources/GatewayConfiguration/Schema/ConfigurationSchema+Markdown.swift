@@ -23,7 +23,8 @@ extension ConfigurationSchema {
             text += "| `\(variable.name)` | \(twin) | \(self.cell(variable.treatment.text)) |\n"
         }
         return text
-            + "\nProviders' own variables (`OPENAI_API_KEY`, `OPENAI_BASE_URL`, ...) stand in providers.md.\n"
+            + "\nProviders' own variables, such as `OPENAI_API_KEY`, stand in\n"
+            + "`Sources/GatewayProviders/ProviderTable.swift`.\n"
     }
 
     private static let introduction = """
@@ -40,7 +41,8 @@ extension ConfigurationSchema {
         - anything else: an error that names the nearest known key.
 
         `os.environ/NAME` as a whole value and `${NAME}` inside one stand for environment variables (`$${` for the
-        characters `${`). A variable that is not set is an error. Files are at most 4 MiB, values nest at most 40 levels.
+        characters `${`). A variable that is not set is an error. Files are at most 4 MiB, values nest at
+        most 40 levels.
         `*` in a name below stands for any text.
 
         """

@@ -155,7 +155,10 @@ extension ConfigurationSchema {
         rows("blocked", .boolean, .supported("`true` takes the deployment out of its group.")),
         Self.priceKeys,
         rows(
-            "max_tokens litellm_provider key description version supports_* updated_at updated_by created_at created_by",
+            """
+            max_tokens litellm_provider key description version supports_* updated_at updated_by created_at
+            created_by
+            """,
             .any, .withoutEffect("it is a description")),
         rows(
             """

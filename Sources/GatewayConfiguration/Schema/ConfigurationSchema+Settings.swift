@@ -46,7 +46,8 @@ extension ConfigurationSchema {
             "cache", .boolean, .unsupported("answers are not cached by this version; set it to false")),
         rows(
             "context_window_fallbacks content_policy_fallbacks", .list,
-            .unsupported("put the groups under `fallbacks`")),
+            .unsupported(
+                "`fallbacks` follow failures, not refusals of a prompt, which go to the caller; remove the key")),
         rows(
             """
             max_budget budget_duration max_end_user_budget max_end_user_budget_id tag_budget_config budget_rollover
@@ -109,7 +110,8 @@ extension ConfigurationSchema {
             """, .any, .withoutEffect("it tunes a feature that this version does not have or need")),
         rows(
             "context_window_fallbacks content_policy_fallbacks", .list,
-            .unsupported("put the groups under `fallbacks`")),
+            .unsupported(
+                "`fallbacks` follow failures, not refusals of a prompt, which go to the caller; remove the key")),
         rows(
             "allowed_fails_policy retry_policy model_group_retry_policy", .any,
             .unsupported("retries and cooldowns go by status (408, 409, 429, 5xx); remove the key")),
@@ -124,7 +126,10 @@ extension ConfigurationSchema {
             "provider_budget_config", .any,
             .unsupported("budgets of providers are not enforced by this version; put the budget on keys")),
         rows(
-            "default_litellm_params default_priority enable_mid_stream_fallback_continuation model_group_affinity_config",
+            """
+            default_litellm_params default_priority enable_mid_stream_fallback_continuation
+            model_group_affinity_config
+            """,
             .any, .unsupported("not applied by this version; remove the key")),
         rows(
             "ignore_invalid_deployments", .boolean,
@@ -200,7 +205,10 @@ extension ConfigurationSchema {
             "store_prompts_in_spend_logs", .boolean,
             .unsupported("prompts and answers are never stored; set it to false")),
         rows(
-            "fail_closed_rate_limit_enforcement global_max_parallel_requests max_parallel_requests token_rate_limit_type",
+            """
+            fail_closed_rate_limit_enforcement global_max_parallel_requests max_parallel_requests
+            token_rate_limit_type
+            """,
             .any, .unsupported("rate limits are not enforced by this version; remove the key")),
         rows(
             """

@@ -79,7 +79,7 @@ let package = Package(
             "GatewayDataPlaneTests",
             [
                 "GatewayDataPlane", "GatewayLedger", "GatewayAdmission", "GatewayRouting", "GatewayPricing",
-                "GatewayProviders", "GatewayWire", "GatewayCore", nioCore, nioEmbedded, logging,
+                "GatewayProviders", "GatewayWire", "GatewayCore", nioCore, crypto, logging,
             ]),
         tests("GatewayWireTests", ["GatewayWire", "GatewayCore", "CMartlet"]),
         tests("GatewayPricingTests", ["GatewayPricing", "GatewayCore"]),

@@ -42,7 +42,7 @@ package final class DataPlaneServer: Sendable {
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 32 << 10))
+            .childChannelOption(.recvAllocator, value: ReceiveAllocator())
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -57,7 +57,7 @@ package final class DataPlaneServer: Sendable {
                     if let tls {
                         try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls))
                     }
-                    try channel.pipeline.syncOperations.addHandler(CallerHandler(loop: loop))
+                    try channel.pipeline.syncOperations.addHandler(CallerHandler(loop: loop, isTLS: tls != nil))
                 }
             }
             .bind(host: configuration.host, port: configuration.port).get()

@@ -16,8 +16,15 @@ final class DeploymentGauge: Sendable {
 /// One deployment with everything prepared that its calls need. Immutable, shared by all event loops.
 package final class Deployment: Sendable {
     package let configuration: DeploymentConfiguration
-    package let price: ModelPrice?
+    /// In a box, because taking a struct out of an optional copies all its parts. `nil`: not known.
+    let priceBox: PriceBox?
+    package var price: ModelPrice? { self.priceBox?.price }
     package let provider: Provider
+    // What each settlement asks of the provider, so that the whole description is not copied for it.
+    let usageConvention: Provider.UsageConvention
+    let reportsCost: Bool
+    /// One bit per `CallKind.rawValue`.
+    let supportedKinds: UInt8
     /// The name calls carry; differs from the configured group's when that is a wildcard.
     let name: String
     let route: RouteIdentity
@@ -36,8 +43,11 @@ package final class Deployment: Sendable {
         gauge: DeploymentGauge
     ) {
         self.configuration = configuration
-        self.price = price
+        self.priceBox = price.map { PriceBox($0) }
         self.provider = provider
+        self.usageConvention = provider.usageConvention
+        self.reportsCost = provider.costReport != .none
+        self.supportedKinds = CallKind.allCases.reduce(0) { provider.supports($1) ? $0 | 1 << $1.rawValue : $0 }
         self.name = name
         self.gauge = gauge
         func route(version: String) -> RouteIdentity {
@@ -79,6 +89,13 @@ package final class Deployment: Sendable {
             configuration: configuration, name: name, price: prices(configuration.model) ?? self.price,
             provider: self.provider, gauge: self.gauge)
     }
+}
+
+/// A price that is shared instead of copied.
+final class PriceBox: Sendable {
+    let price: ModelPrice
+
+    init(_ price: ModelPrice) { self.price = price }
 }
 
 /// Text that may stand in a header value: anything else than visible ASCII and spaces becomes `_`, so that no

@@ -3,6 +3,7 @@ import GatewayCore
 import GatewayLedger
 import GatewayRouting
 import GatewayWire
+import Logging
 import NIOCore
 import NIOPosix
 
@@ -13,20 +14,29 @@ import NIOPosix
 final class LoopContext: @unchecked Sendable {
     let eventLoop: any EventLoop
     let group: MultiThreadedEventLoopGroup
-    let services: DataPlaneServices
+    let configuration: DataPlaneConfiguration
+    // One field each: reading one out of a struct of all would copy the struct.
+    let keys: KeyDirectory
+    let journal: Journal
+    let control: any ControlHandler
+    let logger: Logger
+    private let clock: any WallClock
+    private let expectedOutputTokens: Int
     let bounds: SharedBounds
     let limits: HTTPLimits
     let timeouts: TimeoutNanoseconds
     var random = Xoshiro()
     private(set) var snapshot: RuntimeSnapshot
     private(set) var targets: [String: TargetGroup] = [:]
+    private var lastGroup: (bytes: [UInt8], name: String, group: TargetGroup)?
     private var formerTargets: [String: DeploymentFigures] = [:]
     private var pools: [UpstreamKey: UpstreamPool] = [:]
     let tls = TLSContexts()
     /// Callers' connections; each knows its place, so that leaving is a swap with the last.
     private(set) var callers: [CallerHandler] = []
     private(set) var upstreams: [UpstreamConnection] = []
-    private var responsesByStatus: [Int: Int64] = [:]
+    /// By status, up to 599.
+    private var responsesByStatus = [Int64](repeating: 0, count: 600)
     /// All event loops of the server, this one included.
     var siblings: [LoopContext] = []
     var controlInFlight = 0
@@ -49,7 +59,13 @@ final class LoopContext: @unchecked Sendable {
     ) {
         self.eventLoop = eventLoop
         self.group = group
-        self.services = services
+        self.configuration = services.configuration
+        self.keys = services.keys
+        self.journal = services.journal
+        self.control = services.control
+        self.logger = services.logger
+        self.clock = services.clock
+        self.expectedOutputTokens = services.expectedOutputTokens
         self.bounds = bounds
         self.snapshot = snapshot
         var limits = HTTPLimits()
@@ -79,7 +95,7 @@ final class LoopContext: @unchecked Sendable {
     }
 
     private func refreshClock() {
-        let wall = self.services.clock.now()
+        let wall = self.clock.now()
         self.wallOffsetMicroseconds = wall.rawValue - Int64(self.nanoseconds() / 1000)
         self.dateLine = Array("date: \(httpDate(wall))\r\n".utf8)
     }
@@ -128,7 +144,15 @@ final class LoopContext: @unchecked Sendable {
         }
     }
 
-    func countResponse(status: Int) { self.responsesByStatus[status, default: 0] += 1 }
+    func countResponse(status: Int) { self.responsesByStatus[min(max(status, 0), 599)] += 1 }
+
+    private var sampleCount: UInt8 = 0
+
+    /// True for one call in sixteen.
+    func samplesThisCall() -> Bool {
+        self.sampleCount &+= 1
+        return self.sampleCount & 15 == 1
+    }
 
     func drainIdle() {
         for caller in self.callers.reversed() { caller.drain() }
@@ -144,7 +168,7 @@ final class LoopContext: @unchecked Sendable {
         guard self.warnedUnpriced.count < Self.warnedUnpricedMax,
             self.warnedUnpriced.insert("\(route.provider)/\(route.model)").inserted
         else { return }
-        self.services.logger.warning(
+        self.logger.warning(
             "The price of a model is not known: its calls are booked at cost 0, flagged unpriced",
             metadata: ["gen_ai.provider.name": "\(route.provider)", "gen_ai.request.model": "\(route.model)"])
     }
@@ -170,6 +194,19 @@ final class LoopContext: @unchecked Sendable {
         }
         self.snapshot = snapshot
         self.targets = [:]
+        self.lastGroup = nil
+    }
+
+    /// The group that serves the model of this name, given as bytes: most calls name the same one as the call before.
+    @inline(__always)
+    func targetGroup(bytes: UnsafeRawBufferPointer) -> (name: String, group: TargetGroup)? {
+        if let last = self.lastGroup, last.bytes.count == bytes.count, bytes.elementsEqual(last.bytes) {
+            return (last.name, last.group)
+        }
+        let name = String(decoding: bytes, as: UTF8.self)
+        guard let group = self.targetGroup(name) else { return nil }
+        self.lastGroup = (Array(bytes), name, group)
+        return (name, group)
     }
 
     /// The group that serves `name`. `nil`: none does.
@@ -215,7 +252,7 @@ final class LoopContext: @unchecked Sendable {
         let figures = DeploymentFigures(
             CallMetrics(
                 modelGroup: deployment.configuration.modelGroup, provider: deployment.configuration.provider,
-                deploymentID: id), expectedOutputTokens: self.services.expectedOutputTokens)
+                deploymentID: id), expectedOutputTokens: self.expectedOutputTokens)
         self.formerTargets[id] = figures
         return figures
     }
@@ -249,7 +286,9 @@ final class LoopContext: @unchecked Sendable {
         self.eventLoop.assertInEventLoop()
         var snapshot = MetricsSnapshot()
         snapshot.calls = self.formerTargets.values.map(\.metrics)
-        snapshot.responsesByStatus = self.responsesByStatus
+        for (status, count) in self.responsesByStatus.enumerated() where count > 0 {
+            snapshot.responsesByStatus[status] = count
+        }
         snapshot.connectionsOpen = Int64(self.callers.count)
         snapshot.callsInFlight = Int64(self.callers.reduce(0) { $0 + ($1.isInCall ? 1 : 0) })
         snapshot.upstreamConnectionsOpen = Int64(self.upstreams.count)

@@ -55,6 +55,14 @@ package final class RuntimeSnapshot: Sendable {
         }
         self.groups = groups
     }
+
+    /// Places taken at all deployments together, and calls that wait for one.
+    package var places: (taken: Int, waiting: Int) {
+        self.groups.values.joined().reduce(into: (taken: 0, waiting: 0)) { sum, deployment in
+            sum.taken += deployment.gauge.inFlight.load(ordering: .relaxed)
+            sum.waiting += deployment.gauge.waiting.load(ordering: .relaxed)
+        }
+    }
 }
 
 extension Duration {

@@ -61,8 +61,8 @@ final class Target {
         let configuration = deployment.configuration
         self.pool = configuration.address.map { loop.pool(for: configuration, address: $0) }
         let limits = configuration.limits
-        self.inFlightMax = limits.inFlightMax ?? loop.services.configuration.inFlightMax
-        self.waitingMax = limits.waitingMax ?? loop.services.configuration.waitingMax
+        self.inFlightMax = limits.inFlightMax ?? loop.configuration.inFlightMax
+        self.waitingMax = limits.waitingMax ?? loop.configuration.waitingMax
         let total = limits.totalTimeout?.wholeNanoseconds ?? loop.timeouts.total
         self.totalTimeout = total
         self.streamTimeout = limits.streamTimeout?.wholeNanoseconds ?? total

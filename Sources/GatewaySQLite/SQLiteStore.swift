@@ -83,7 +83,7 @@ package final class SQLiteStore: Sendable {
         }
     }
 
-    /// The file holds the master key and digests, so nobody else reads it; SQLite gives its side files the same mode.
+    /// The file holds digests of keys and who spent what, so nobody else reads it; SQLite gives its side files the same mode.
     /// An existing file is not touched: closing any descriptor of it would drop the locks that SQLite holds elsewhere
     /// in this process (fcntl(2), "Advisory record locking").
     private static func createFile(_ path: String) throws {

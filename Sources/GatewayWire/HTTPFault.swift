@@ -19,8 +19,6 @@ package enum HTTPFault: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .chunkTooLarge: 413
         case .unsupportedExpectation: 417
         case .headTooLarge, .tooManyHeaders, .trailersTooLarge: 431
-        case .unsupportedTransferCoding: 501
-        case .unsupportedVersion: 505
         default: 400
         }
     }

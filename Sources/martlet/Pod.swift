@@ -119,8 +119,7 @@ final class Pod: Sendable {
         for await signal in signals.stream {
             switch signal {
             case .reload: await watcher.reload(seen: initial)
-            case .stop:
-                signals.end()
+            case .stop: signals.end()
             }
         }
         await self.stop(jobs)
@@ -189,13 +188,25 @@ final class Pod: Sendable {
     private func watchHealth() async {
         while !Task.isCancelled {
             let status = JournalStatus(journal: self.journal, shipper: self.shipper.status)
+            let isDegraded = if case .degraded = self.readiness.state { true } else { false }
             if status.state == "ok" {
-                if case .degraded = self.readiness.state { self.readiness.set(.ready) }
+                if isDegraded { self.readiness.set(.ready) }
             } else {
+                if !isDegraded { self.logTrouble(status) }
                 self.readiness.set(.degraded(status.state))
             }
             do { try await Task.sleep(for: .seconds(1)) } catch { return }
         }
+    }
+}
+
+extension Pod {
+    private func logTrouble(_ status: JournalStatus) {
+        var detail = self.shipper.status.lastError ?? ""
+        if case .full(let text) = self.journal.state { detail = text }
+        if case .failed(let text) = self.journal.state { detail = text }
+        self.logger.error(
+            "The pod is degraded", metadata: ["ledger.state": "\(status.state)", "error.message": "\(detail)"])
     }
 }
 
@@ -204,10 +215,12 @@ extension JournalStatus {
         var state = "ok"
         switch journal.state {
         case .healthy: break
-        case .full(let text), .failed(let text): state = text
+        // Health is open to everybody, so it names the trouble and the log says where: texts of errors hold paths.
+        case .full: state = "journal full: metered calls are refused until it has been shipped or the disk has room"
+        case .failed: state = "journal not durable: a sync failed, metered calls are refused until a restart"
         case .closed: state = "closed"
         }
-        if let error = shipper.lastError { state = error }
+        if shipper.lastError != nil { state = "store not reachable: calls go on, their rows wait in the journal" }
         self.init(
             depthBytes: Int64(journal.depthBytes), lagEvents: journal.lastSequence - (shipper.applied ?? 0),
             openIntents: Int64(journal.openIntents), applied: shipper.applied ?? 0,

@@ -12,7 +12,9 @@ struct CodeMasker {
 
     mutating func masked() -> String {
         while self.position < self.input.count {
-            if self.starts("//") {
+            if ![UInt8(ascii: "/"), UInt8(ascii: "\""), UInt8(ascii: "#")].contains(self.input[self.position]) {
+                self.position += 1
+            } else if self.starts("//") {
                 self.blankLine()
             } else if self.starts("/*") {
                 self.blankComment()

@@ -159,7 +159,7 @@ extension ConfigurationSchema {
             """, .any, .withoutEffect("changes are in force at once, without Redis or caches")),
         rows(
             "proxy_budget_rescheduler_min_time proxy_budget_rescheduler_max_time", .any,
-            .withoutEffect("budgets have periods and need no job that resets them")),
+            .withoutEffect("budget periods are not enforced by this version")),
         rows(
             "store_model_in_db supported_db_objects", .any,
             .withoutEffect("models come from this file alone in this version")),

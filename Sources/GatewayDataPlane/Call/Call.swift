@@ -99,19 +99,18 @@ final class Call {
         case .success(let scan):
             self.scan = scan
         }
-        guard let name = self.requestedModel(), !name.isEmpty else {
-            return self.refuse(
-                GatewayError(
-                    status: 400, type: "invalid_request_error", param: "model", origin: .caller,
-                    message: "The request names no model: send \"model\" as a string."))
-        }
-        self.modelName = name
-        guard let group = self.loop.targetGroup(name) else {
-            return self.refuse(Admit.unknownModel(name, kind: self.kind))
+        guard let group = self.findGroup() else {
+            guard !self.modelName.isEmpty else {
+                return self.refuse(
+                    GatewayError(
+                        status: 400, type: "invalid_request_error", param: "model", origin: .caller,
+                        message: "The request names no model: send \"model\" as a string."))
+            }
+            return self.refuse(Admit.unknownModel(self.modelName, kind: self.kind))
         }
         self.group = group
         if let refusal = Admit.refusal(
-            of: self.key, model: name, group: group.name, budgetStatus: self.loop.snapshot.budgetExceededStatus)
+            of: self.key, model: self.modelName, group: group.name, budgetStatus: self.loop.snapshot.budgetExceededStatus)
         {
             return self.refuse(refusal)
         }
@@ -125,12 +124,26 @@ final class Call {
 
     private static let endUserBytesMax = 256
 
-    private func requestedModel() -> String? {
-        if let pathModel = self.pathModel { return pathModel }
-        return self.body.withUnsafeReadableBytes { bytes in
-            let name = bytes[self.scan.model]
-            return self.scan.modelHasEscapes ? jsonUnescaped(name) : String(decoding: name, as: UTF8.self)
+    /// Sets `modelName` and finds the group that serves it. `nil`: none does, or no name was given.
+    private func findGroup() -> TargetGroup? {
+        if let pathModel = self.pathModel {
+            self.modelName = pathModel
+        } else if self.scan.model.isEmpty {
+            return nil
+        } else if self.scan.modelHasEscapes {
+            self.modelName = self.body.withUnsafeReadableBytes { jsonUnescaped($0[self.scan.model]) }
+        } else {
+            let found = self.body.withUnsafeReadableBytes { self.loop.targetGroup(bytes: $0[self.scan.model]) }
+            if let found {
+                self.modelName = found.name
+                return found.group
+            }
+            self.modelName = self.body.withUnsafeReadableBytes {
+                String(decoding: $0[self.scan.model], as: UTF8.self)
+            }
+            return nil
         }
+        return self.loop.targetGroup(self.modelName)
     }
 
     /// Answers with an error of the gateway's own; nothing was sent upstream, or everything sent is settled.

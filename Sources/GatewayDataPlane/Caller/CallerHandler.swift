@@ -46,7 +46,14 @@ final class CallerHandler: ChannelDuplexHandler {
     private static let inputBytesMax = 64 << 10
     private static let lingerNanoseconds: UInt64 = 1_000_000_000
 
-    init(loop: LoopContext) { self.loop = loop }
+    private let output = SocketOutput()
+    private let isTLS: Bool
+
+    /// - Parameter isTLS: a handler before this one encrypts.
+    init(loop: LoopContext, isTLS: Bool) {
+        self.loop = loop
+        self.isTLS = isTLS
+    }
 
     var isInCall: Bool { if case .inCall = self.state { true } else { false } }
 
@@ -54,6 +61,7 @@ final class CallerHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        self.output.attach(context, isPlain: !self.isTLS)
         self.stateSince = self.loop.nanoseconds()
         self.loop.add(self)
     }
@@ -74,6 +82,7 @@ final class CallerHandler: ChannelDuplexHandler {
         let former = self.state
         self.state = .closed
         self.context = nil
+        self.output.detach()
         self.loop.remove(self)
         self.loop.bounds.connections.wrappingSubtract(1, ordering: .relaxed)
         switch former {
@@ -186,7 +195,7 @@ final class CallerHandler: ChannelDuplexHandler {
     }
 
     private func readBody(_ bytes: inout ByteBuffer, of request: PendingRequest) {
-        switch request.take(&bytes, bounds: self.loop.bounds, configuration: self.loop.services.configuration) {
+        switch request.take(&bytes, bounds: self.loop.bounds, configuration: self.loop.configuration) {
         case .more: break
         case .complete: self.dispatch(request)
         case .refused(let error):
@@ -237,7 +246,8 @@ final class CallerHandler: ChannelDuplexHandler {
 
     private func handOver(_ exchange: ControlRequest, keepsAlive: Bool, isHead: Bool) {
         let id = self.controlID
-        guard self.loop.controlInFlight < LoopContext.controlInFlightMax else {
+        // Probes are answered whatever else is going on: a pod that is only busy must not be taken for dead.
+        guard self.loop.controlInFlight < LoopContext.controlInFlightMax || Self.isProbe(exchange.path) else {
             return self.answered(
                 ControlResponse(
                     status: 503, headers: [("retry-after", "1")],
@@ -248,7 +258,7 @@ final class CallerHandler: ChannelDuplexHandler {
                 id: id, keepsAlive: keepsAlive, isHead: isHead)
         }
         self.loop.controlInFlight += 1
-        let handler = self.loop.services.control
+        let handler = self.loop.control
         let eventLoop = self.loop.eventLoop
         let caller = NIOLoopBound(self, eventLoop: eventLoop)
         Task {
@@ -258,6 +268,10 @@ final class CallerHandler: ChannelDuplexHandler {
                 caller.value.answered(response, id: id, keepsAlive: keepsAlive, isHead: isHead)
             }
         }
+    }
+
+    private static func isProbe(_ path: String) -> Bool {
+        path == "/livez" || path == "/readyz" || path.hasPrefix("/health/")
     }
 
     private func answered(_ response: ControlResponse, id: UInt64, keepsAlive: Bool, isHead: Bool) {
@@ -271,8 +285,8 @@ final class CallerHandler: ChannelDuplexHandler {
     // MARK: Answers to calls
 
     func write(_ buffer: ByteBuffer) {
-        guard let context = self.context else { return }
-        context.writeAndFlush(self.wrapOutboundOut(buffer), promise: nil)
+        guard self.context != nil else { return }
+        self.output.write(buffer)
     }
 
     /// A whole answer that came from the provider or was made here.
@@ -286,8 +300,8 @@ final class CallerHandler: ChannelDuplexHandler {
             out.writeImmutableBuffer(body)
             self.write(out)
         } else {
-            self.context?.write(self.wrapOutboundOut(out), promise: nil)
-            self.write(body)
+            guard self.context != nil else { return }
+            self.output.write(out, body)
         }
         self.finishAnswer(for: call, keepsAlive: call.keepsAlive)
     }
@@ -385,7 +399,7 @@ final class CallerHandler: ChannelDuplexHandler {
         case .head:
             if now &- self.stateSince > self.loop.timeouts.head { self.refuseAndClose(.slowHead) }
         case .body(let request):
-            let perSecond = UInt64(max(1, self.loop.services.configuration.bodyBytesPerSecondMin))
+            let perSecond = UInt64(max(1, self.loop.configuration.bodyBytesPerSecondMin))
             let grace = UInt64(request.bodyBytes) / perSecond &* 1_000_000_000
             if now &- self.stateSince > self.loop.timeouts.body &+ grace {
                 self.release(request)

@@ -63,11 +63,11 @@ final class PendingRequest {
         _ head: RequestHead, bytes: ByteBuffer, loop: LoopContext, receivedAt: UInt64
     ) -> Result<PendingRequest, GatewayError> {
         bytes.withUnsafeReadableBytes { raw in
-            let configuration = loop.services.configuration
+            let configuration = loop.configuration
             if head.method == .post, case .call(let kind, let pathModel) = Endpoint.find(raw, target: head.target) {
                 let entry: KeyEntry
                 switch Authenticate.entry(
-                    raw, head: head, keys: loop.services.keys, now: loop.wallTime(atNanoseconds: receivedAt))
+                    raw, head: head, keys: loop.keys, now: loop.wallTime(atNanoseconds: receivedAt))
                 {
                 case .failure(let error): return .failure(error)
                 case .success(let found): entry = found

@@ -48,7 +48,7 @@ extension Call {
         guard let target = self.target else { return }
         if let answer = self.builtInAnswer(of: target) { return self.answerBuiltIn(answer) }
         guard let pool = target.pool else { return }
-        guard target.deployment.provider.supports(self.kind) else {
+        guard target.deployment.supportedKinds & (1 << self.kind.rawValue) != 0 else {
             return self.refuse(
                 GatewayError(
                     status: 400, type: "invalid_request_error", param: "model", origin: .caller,
@@ -104,14 +104,14 @@ extension Call {
             requestID: self.requestID, attempt: UInt8(clamping: self.attempt), payer: self.key.payer,
             route: target.deployment.route, kind: self.kind, isStream: self.scan.stream,
             startedAt: self.loop.wallTime(atNanoseconds: self.attemptStartedAt), orphanUsage: expected,
-            orphanCost: target.deployment.price?.cost(of: expected, tier: .standard) ?? .zero,
-            isUnpriced: target.deployment.price == nil)
+            orphanCost: target.deployment.priceBox?.price.cost(of: expected, tier: .standard) ?? .zero,
+            isUnpriced: target.deployment.priceBox == nil)
         do {
-            try self.loop.services.journal.recordIntent(intent)
+            try self.loop.journal.recordIntent(intent)
             self.isSettled = false
             return true
         } catch {
-            self.loop.services.logger.error(
+            self.loop.logger.error(
                 "Metered calls are refused: the journal takes no more", metadata: ["error.message": "\(error.message)"])
             self.refuse(
                 GatewayError(

@@ -116,7 +116,7 @@ extension Call {
             var payload = payload
             self.held.writeBuffer(&payload)
         }
-        guard self.held.readableBytes > self.loop.services.configuration.answerHeldBytesMax else { return }
+        guard self.held.readableBytes > self.loop.configuration.answerHeldBytesMax else { return }
         if (200..<300).contains(self.answerHead.status) {
             self.startLarge()
         } else {
@@ -133,7 +133,8 @@ extension Call {
         guard (200..<300).contains(status) else { return self.answerRefused(status: status) }
         let scan = self.held.withUnsafeReadableBytes { JSONScanner.scanAnswer($0) }
         var contentBytes = 0
-        if scan.usage == nil || self.scan.inputTextBytes > 0 {
+        // With usage the text is counted for learning only, of which some calls give enough.
+        if scan.usage == nil || self.loop.samplesThisCall() {
             contentBytes = self.held.withUnsafeReadableBytes { JSONScanner.contentBytes($0) }
         }
         // Some providers report a failure inside a 200.

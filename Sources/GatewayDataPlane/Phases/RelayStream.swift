@@ -5,24 +5,24 @@ import NIOCore
 
 /// An event stream on its way to the caller. Whole events are forwarded as they arrive; the bytes of an event that is
 /// not whole wait for the rest, so that a cut never leaves half an event.
-struct StreamRelay {
+package struct StreamRelay {
     /// Room before the payload for a chunk's size line.
-    static let sizeBytes = 10
+    package static let sizeBytes = 10
 
-    var scanner: EventStreamScanner
+    package var scanner: EventStreamScanner
     /// Bytes of an event that has not come whole.
-    var pending = ByteBuffer()
+    package var pending = ByteBuffer()
     /// Usage was asked for by us: the event that carries nothing else is kept from the caller.
-    let dropsUsageEvents: Bool
+    package let dropsUsageEvents: Bool
 
-    init(dropsUsageEvents: Bool, eventBytesMax: Int) {
+    package init(dropsUsageEvents: Bool, eventBytesMax: Int) {
         self.scanner = EventStreamScanner(eventBytesMax: eventBytesMax)
         self.dropsUsageEvents = dropsUsageEvents
     }
 
     /// Adds `payload` and moves the whole events into `out`, behind `sizeBytes` bytes left free.
     /// - Returns: a fault when an event is too large.
-    mutating func take(_ payload: ByteBuffer, into out: inout ByteBuffer) -> EventStreamFault? {
+    package mutating func take(_ payload: ByteBuffer, into out: inout ByteBuffer) -> EventStreamFault? {
         out.moveWriterIndex(forwardBy: Self.sizeBytes)
         if self.pending.readableBytes > 0 {
             out.writeBuffer(&self.pending)

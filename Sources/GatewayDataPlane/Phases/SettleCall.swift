@@ -39,9 +39,9 @@ extension Call {
         var usage = TokenUsage()
         var flags: UsageFlags = []
         if let reported {
-            usage = TokenUsage(reported: reported, provider: deployment.provider)
+            usage = TokenUsage(reported: reported, convention: deployment.usageConvention)
             flags = .measured
-            if outcome == .finished, self.kind != .embedding {
+            if outcome == .finished, contentBytes > 0 {
                 target.figures.learn(
                     inputBytes: self.scan.inputTextBytes, outputBytes: contentBytes, usage: usage)
             }
@@ -56,11 +56,11 @@ extension Call {
         let tier = reported?.serviceTier ?? .standard
         var route = deployment.route
         var cost = NanoUSD.zero
-        if let reported, let charged = deployment.provider.reportedCost(reported) {
+        if deployment.reportsCost, let reported, let charged = deployment.provider.reportedCost(reported) {
             cost = charged
             route = deployment.reportedRoute
-        } else if let price = deployment.price {
-            cost = price.cost(of: usage, tier: tier)
+        } else if let box = deployment.priceBox {
+            cost = box.price.cost(of: usage, tier: tier)
         } else if usage.total > 0 {
             flags.insert(.unpriced)
         }
@@ -80,10 +80,10 @@ extension Call {
 
     private func record(_ event: UsageEvent, figures: DeploymentFigures) {
         do {
-            try self.loop.services.journal.recordSettlement(event)
+            try self.loop.journal.recordSettlement(event)
         } catch {
             // The intent stands in the journal, so the attempt is settled as orphaned at the next start.
-            self.loop.services.logger.error(
+            self.loop.logger.error(
                 "A settlement could not be recorded", metadata: ["error.message": "\(error.message)"])
         }
         self.key.spend.add(event.cost)

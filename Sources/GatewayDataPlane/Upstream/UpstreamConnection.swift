@@ -48,11 +48,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     private var keepAlive = true
     private var isPaused = false
     private var isReadHeld = false
-    /// The number of the exchange whose request may not be with the kernel yet; 0: all of it is.
-    private var unsentExchange = 0
-    private var exchange = 0
-    /// For asking whether the other side has closed. -1: not known.
-    private var descriptor: CInt = -1
+    private let output = SocketOutput()
     private var connectedAt: UInt64 = 0
     private var idleSince: UInt64 = 0
 
@@ -66,6 +62,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        // Here, since the call that waits for the connection is told before the channel becomes active.
+        self.output.attach(context, isPlain: !self.pool.key.address.isTLS)
         if context.channel.isActive { self.opened() }
     }
 
@@ -77,10 +75,6 @@ final class UpstreamConnection: ChannelDuplexHandler {
     private func opened() {
         guard self.place == Int.max else { return }
         self.connectedAt = self.loop.nanoseconds()
-        self.descriptor =
-            (try? self.context?.channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
-                of: NIOBSDSocket.Handle.self
-            ) { $0 }) ?? -1
         self.loop.add(self)
     }
 
@@ -103,6 +97,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
         if case .closed = self.state { return }
         let former = self.state
         self.state = .closed
+        self.output.detach()
         self.loop.remove(self)
         self.pool.forget(self)
         guard let call = self.call else { return }
@@ -128,13 +123,17 @@ final class UpstreamConnection: ChannelDuplexHandler {
         if now &- self.connectedAt > self.loop.timeouts.lifetime, !isAddressLiteral(self.pool.key.address.host) {
             return false
         }
-        return idle < 1_000_000 || self.isStillOpen
+        return idle < Self.trustedIdleNanoseconds || self.isStillOpen
     }
 
+    /// A server closes after seconds of idleness, and the event loop hears of it within one turn; so a connection that
+    /// has just been used needs no system call to be trusted.
+    private static let trustedIdleNanoseconds: UInt64 = 100_000_000
+
     private var isStillOpen: Bool {
-        guard self.descriptor >= 0 else { return true }
+        guard self.output.socket >= 0 else { return true }
         var byte: UInt8 = 0
-        let count = recv(self.descriptor, &byte, 1, CInt(MSG_PEEK) | CInt(MSG_DONTWAIT))
+        let count = recv(self.output.socket, &byte, 1, CInt(MSG_PEEK) | CInt(MSG_DONTWAIT))
         // Nothing to read is what an idle connection looks like; an end or unasked bytes are not.
         return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)
     }
@@ -156,32 +155,18 @@ final class UpstreamConnection: ChannelDuplexHandler {
     /// Sends the request in `parts` for `call`, which then hears of the answer.
     func begin(_ call: Call, parts: [ByteBuffer]) {
         self.loop.eventLoop.preconditionInEventLoop()
-        guard case .idle = self.state, let context = self.context else {
+        guard case .idle = self.state, self.context != nil else {
             return call.upstreamFailed(.cut)
         }
         self.call = call
         self.state = .awaitingHead
         self.idleSince = 0
-        self.exchange += 1
-        var bytes = 0
-        for part in parts.dropLast() {
-            bytes += part.readableBytes
-            context.write(self.wrapOutboundOut(part), promise: nil)
-        }
-        guard let last = parts.last else { return }
-        // The smallest send buffer of a socket takes this much at once, and before a request it is empty.
-        guard bytes + last.readableBytes > Self.sentAtOnceBytesMax else {
-            context.writeAndFlush(self.wrapOutboundOut(last), promise: nil)
-            return
-        }
-        let exchange = self.exchange
-        self.unsentExchange = exchange
-        context.writeAndFlush(self.wrapOutboundOut(last)).assumeIsolated().whenSuccess {
-            if self.unsentExchange == exchange { self.unsentExchange = 0 }
+        if parts.count == 2 {
+            self.output.write(parts[0], parts[1])
+        } else {
+            for part in parts { self.output.write(part) }
         }
     }
-
-    private static let sentAtOnceBytesMax = 4096
 
     /// The call has left: nobody reads the answer, so the connection ends, which cancels the work at the provider.
     func cancel() {
@@ -306,7 +291,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
         // An answer may come before the request was sent whole; what is left of it would corrupt the next one.
         self.partialHead = nil
         self.setPaused(false)
-        if self.keepAlive, !hasSurplus, self.unsentExchange == 0, !self.loop.bounds.isDraining.load(ordering: .relaxed) {
+        if self.keepAlive, !hasSurplus, self.output.queuedBytes == 0, !self.loop.bounds.isDraining.load(ordering: .relaxed) {
             self.state = .idle
             self.idleSince = self.loop.nanoseconds()
             self.pool.giveBack(self)

@@ -61,7 +61,7 @@ final class UpstreamPool {
     }
 
     func giveBack(_ connection: UpstreamConnection) {
-        guard self.idle.count < self.loop.services.configuration.idleUpstreamConnectionsMax else {
+        guard self.idle.count < self.loop.configuration.idleUpstreamConnectionsMax else {
             connection.close()
             return
         }
@@ -80,14 +80,14 @@ final class UpstreamPool {
         var bootstrap = ClientBootstrap(group: loop.eventLoop)
             .connectTimeout(.nanoseconds(Int64(clamping: loop.timeouts.connect)))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 32 << 10))
+            .channelOption(.recvAllocator, value: ReceiveAllocator())
             .channelOption(.maxMessagesPerRead, value: 1)
         let tls: NIOSSLContext?
         do {
             tls = try address.isTLS
                 ? loop.tls.context(verifiesTLS: self.key.verifiesTLS, authorityFile: self.key.authorityFile) : nil
         } catch {
-            loop.services.logger.error(
+            loop.logger.error(
                 "TLS towards a provider cannot be set up", metadata: ["error.type": "\(type(of: error))"])
             loop.eventLoop.assumeIsolated().execute { call.connectFailed(attempt: attempt) }
             return

@@ -80,6 +80,66 @@ long cmartlet_find(const void *haystack, size_t haystack_count, const void *need
     return found ? found - (const char *)haystack : -1;
 }
 
+static bool is_short_escape(uint8_t byte) {
+    return byte == '"' || byte == '\\' || byte == '/' || byte == 'b' || byte == 'f' || byte == 'n' || byte == 'r'
+        || byte == 't';
+}
+
+#if defined(__x86_64__)
+/// One bit per byte of `block`: quote, backslash, control character, or not ASCII.
+static uint64_t string_stops(const uint8_t *block) {
+    const __m128i quote = _mm_set1_epi8('"'), escape = _mm_set1_epi8('\\'), space = _mm_set1_epi8(0x20);
+    uint64_t mask = 0;
+    for (int part = 0; part < 4; part++) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(block + part * 16));
+        // Signed, a byte above 0x7F is below 0x20 too.
+        __m128i stops = _mm_or_si128(
+            _mm_cmplt_epi8(bytes, space), _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, escape)));
+        mask |= (uint64_t)(uint16_t)_mm_movemask_epi8(stops) << (part * 16);
+    }
+    return mask;
+}
+#endif
+
+long cmartlet_skip_string(const void *start, long position, long end, long *escapes) {
+    const uint8_t *bytes = start;
+    long count = 0;
+#if defined(__x86_64__)
+    while (end - position >= 65) {  // one more than a block, so that the byte behind a last backslash is there
+        uint64_t stops = string_stops(bytes + position);
+        long skipped = 64;
+        while (stops) {
+            long offset = __builtin_ctzll(stops);
+            const uint8_t *stop = bytes + position + offset;
+            if (*stop != '\\' || !is_short_escape(stop[1])) {
+                *escapes += count;
+                return position + offset;
+            }
+            count++;
+            if (offset == 63) {
+                skipped = 65;
+                break;
+            }
+            stops &= ~(3ull << offset);
+        }
+        position += skipped;
+    }
+#endif
+    while (position < end) {
+        uint8_t byte = bytes[position];
+        if (byte == '\\' && position + 1 < end && is_short_escape(bytes[position + 1])) {
+            position += 2;
+            count++;
+        } else if (byte == '"' || byte == '\\' || byte < 0x20 || byte > 0x7F) {
+            break;
+        } else {
+            position++;
+        }
+    }
+    *escapes += count;
+    return position;
+}
+
 int cmartlet_usable_processors(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;

@@ -40,6 +40,7 @@ package final class KeyDirectory: Sendable {
     }
     private let shards: [Shard]
     private let digests = Mutex<[VirtualKeyID: KeyDigest]>([:])
+    private let changes = Atomic<UInt64>(0)
 
     package init() {
         self.shards = (0..<Self.shardCount).map { _ in Shard() }
@@ -48,6 +49,9 @@ package final class KeyDirectory: Sendable {
     private func shard(_ digest: KeyDigest) -> Shard {
         self.shards[Int(truncatingIfNeeded: digest.words.0) & (Self.shardCount - 1)]
     }
+
+    /// Grows with every change, after it is in force: what was looked up at one number holds until the next.
+    package var generation: UInt64 { self.changes.load(ordering: .acquiring) }
 
     /// `nil`: unknown key.
     package func entry(digest: KeyDigest) -> KeyEntry? {
@@ -76,12 +80,14 @@ package final class KeyDirectory: Sendable {
         let entry = KeyEntry(
             record: record, spend: formerEntry?.spend ?? SpendCounter(startingSpend), isMaster: isMaster)
         self.shard(record.digest).entries.withLock { $0[record.digest] = entry }
+        self.changes.wrappingAdd(1, ordering: .releasing)
         return entry
     }
 
     package func remove(id: VirtualKeyID) {
         guard let digest = self.digests.withLock({ $0.removeValue(forKey: id) }) else { return }
         _ = self.shard(digest).entries.withLock { $0.removeValue(forKey: digest) }
+        self.changes.wrappingAdd(1, ordering: .releasing)
     }
 
     package var count: Int { self.digests.withLock { $0.count } }

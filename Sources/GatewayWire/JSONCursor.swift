@@ -1,3 +1,4 @@
+import CMartlet
 /// A strict reader of JSON text (RFC 8259) at a position of raw bytes: values are validated while they are skipped,
 /// strings included (escapes, control characters, UTF-8). It never reads at or behind `end`.
 struct JSONCursor {
@@ -65,6 +66,8 @@ struct JSONCursor {
     @inline(never)
     private mutating func finishString() throws(JSONFault) -> Int {
         while self.position < self.end {
+            self.skipShortEscapes()
+            guard self.position < self.end else { break }
             switch self.byte(self.position) {
             case UInt8(ascii: "\""):
                 self.position &+= 1
@@ -79,6 +82,14 @@ struct JSONCursor {
             }
         }
         throw .truncated
+    }
+
+    /// Prompts are full of escaped quotes and line ends: those are skipped by the block.
+    @inline(__always)
+    private mutating func skipShortEscapes() {
+        var escapes = 0
+        self.position = cmartlet_skip_string(self.base, self.position, self.end, &escapes)
+        self.escapeOverhead &+= escapes
     }
 
     @inline(__always)

@@ -40,6 +40,7 @@ final class CallerHandler: ChannelDuplexHandler {
     private var isReadHeld = false
     private var isProcessing = false
     private var controlID: UInt64 = 0
+    private var lastCredential = LastCredential()
     private(set) var isWritable = true
 
     /// Pipelined bytes that are held while a request is in work; beyond them nothing is read.
@@ -179,7 +180,8 @@ final class CallerHandler: ChannelDuplexHandler {
         self.stateSince = self.loop.nanoseconds()
         guard let headBytes = self.input.readSlice(length: head.headBytes) else { return }
         let request: PendingRequest
-        switch PendingRequest.begin(head, bytes: headBytes, loop: self.loop, receivedAt: self.stateSince) {
+        switch PendingRequest.begin(head, bytes: headBytes, loop: self.loop, receivedAt: self.stateSince, last: &self.lastCredential)
+        {
         case .failure(let error): return self.refuseAndClose(error, head: head)
         case .success(let begun): request = begun
         }

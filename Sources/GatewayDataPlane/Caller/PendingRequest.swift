@@ -60,14 +60,15 @@ final class PendingRequest {
 
     /// Finds out what the request is for. A call's key is checked here, before its body is read.
     static func begin(
-        _ head: RequestHead, bytes: ByteBuffer, loop: LoopContext, receivedAt: UInt64
+        _ head: RequestHead, bytes: ByteBuffer, loop: LoopContext, receivedAt: UInt64, last: inout LastCredential
     ) -> Result<PendingRequest, GatewayError> {
         bytes.withUnsafeReadableBytes { raw in
             let configuration = loop.configuration
             if head.method == .post, case .call(let kind, let pathModel) = Endpoint.find(raw, target: head.target) {
                 let entry: KeyEntry
                 switch Authenticate.entry(
-                    raw, head: head, keys: loop.keys, now: loop.wallTime(atNanoseconds: receivedAt))
+                    raw, head: head, keys: loop.keys, now: loop.wallTime(atNanoseconds: receivedAt),
+                    last: &last)
                 {
                 case .failure(let error): return .failure(error)
                 case .success(let found): entry = found

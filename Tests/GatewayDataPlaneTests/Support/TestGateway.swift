@@ -173,7 +173,7 @@ final class TestGateway: Sendable {
 func withGateway(_ setup: GatewaySetup, _ body: @escaping @Sendable (TestGateway) throws -> Void) async throws {
     let gateway = try await TestGateway(setup)
     do {
-        try await onOwnThread {
+        try await withTaskExecutorPreference(BlockingExecutor.shared) {
             try body(gateway)
             try gateway.checkInvariants()
         }

@@ -2,10 +2,10 @@ import Foundation
 
 /// Bodies and answers that tests send.
 enum Wire {
-    /// 20 bytes of text in its values: 5 tokens at the rate at which estimates start.
-    static let promptTokens: Int64 = 5
+    /// The 16 bytes of `user` and `hello world!` at the rate at which estimates start.
+    static let promptTokens: Int64 = 4
 
-    /// A chat request; `model`, `user` and `hello` are the texts that count for estimates.
+    /// A chat request.
     static func chat(_ model: String = "chat", stream: Bool = false, extra: String = "") -> String {
         "{\"model\":\"\(model)\",\"messages\":[{\"role\":\"user\",\"content\":\"hello world!\"}]"
             + (stream ? ",\"stream\":true" : "") + extra + "}"

@@ -57,7 +57,7 @@ extension Call {
         var head = self.loop.answerBuffer(capacity: AnswerHead.bytesMax(for: self))
         self.answerIsEventStream = true
         AnswerHead.write(to: &head, for: self, status: 200, length: nil)
-        self.outgoing = head
+        self.outgoingHead = head
         var out = self.loop.answerBuffer(capacity: 4096)
         out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
         for event in reply.events(withUsage: self.scan.includeUsage) { out.writeString("data: \(event)\n\n") }
@@ -67,7 +67,7 @@ extension Call {
         } else {
             out.moveReaderIndex(to: StreamRelay.sizeBytes)
         }
-        self.outgoing?.writeImmutableBuffer(out)
+        self.outgoing = out
         self.completeStream()
     }
 }

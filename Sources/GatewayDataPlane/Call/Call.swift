@@ -61,6 +61,8 @@ final class Call {
     var held = ByteBuffer()
     var stream: StreamRelay?
     var largeUsage: StreamingUsageScanner?
+    /// What goes out at the end of this read: the answer's head, and a piece of its stream.
+    var outgoingHead: ByteBuffer?
     var outgoing: ByteBuffer?
     /// Whether any byte of an answer has been written to the caller.
     var answerBegan = false

@@ -291,6 +291,11 @@ final class CallerHandler: ChannelDuplexHandler {
         self.output.write(buffer)
     }
 
+    func write(_ first: ByteBuffer, _ second: ByteBuffer) {
+        guard self.context != nil else { return }
+        self.output.write(first, second)
+    }
+
     /// A whole answer that came from the provider or was made here.
     func answer(held body: ByteBuffer, for call: Call) {
         let status = call.answerHead.status
@@ -302,8 +307,7 @@ final class CallerHandler: ChannelDuplexHandler {
             out.writeImmutableBuffer(body)
             self.write(out)
         } else {
-            guard self.context != nil else { return }
-            self.output.write(out, body)
+            self.write(out, body)
         }
         self.finishAnswer(for: call, keepsAlive: call.keepsAlive)
     }

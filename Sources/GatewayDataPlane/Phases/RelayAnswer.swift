@@ -24,8 +24,6 @@ extension Call {
         if !self.scan.stream {
             // One clock read per read of a long answer; a short one has its time from the head.
             if self.held.readableBytes > 0 { self.lastReadAt = self.loop.nanoseconds() }
-        } else {
-            self.lastReadAt = self.loop.nanoseconds()
         }
         switch self.phase {
         case .holding: self.hold(payload)
@@ -37,9 +35,7 @@ extension Call {
 
     /// All that one read brought has been handed over: out with it.
     func upstreamReadComplete() {
-        guard let outgoing = self.outgoing else { return }
-        self.outgoing = nil
-        self.write(outgoing)
+        self.flushOutgoing()
     }
 
     /// - Parameter byClose: the answer had no length and its connection has ended.
@@ -89,9 +85,17 @@ extension Call {
     }
 
     func flushOutgoing() {
-        if let outgoing = self.outgoing {
-            self.outgoing = nil
-            self.write(outgoing)
+        let head = self.outgoingHead
+        let body = self.outgoing
+        self.outgoingHead = nil
+        self.outgoing = nil
+        switch (head, body) {
+        case (let head?, let body?):
+            self.answerBegan = true
+            self.caller.write(head, body)
+            if !self.caller.isWritable { self.upstream?.setPaused(true) }
+        case (let only?, nil), (nil, let only?): self.write(only)
+        case (nil, nil): break
         }
     }
 

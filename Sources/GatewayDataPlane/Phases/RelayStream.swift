@@ -23,19 +23,31 @@ package struct StreamRelay {
     /// Adds `payload` and moves the whole events into `out`, behind `sizeBytes` bytes left free.
     /// - Returns: a fault when an event is too large.
     package mutating func take(_ payload: ByteBuffer, into out: inout ByteBuffer) -> EventStreamFault? {
+        let base = self.open(&out)
+        out.writeImmutableBuffer(payload)
+        return self.close(&out, from: base)
+    }
+
+    /// Begins a piece of the stream: leaves room for the size line and puts what was left over first.
+    /// - Returns: where the new payload is to be written.
+    mutating func open(_ out: inout ByteBuffer) -> Int {
         out.moveWriterIndex(forwardBy: Self.sizeBytes)
         if self.pending.readableBytes > 0 {
             out.writeBuffer(&self.pending)
             self.pending.clear()
         }
-        let base = out.writerIndex
-        out.writeImmutableBuffer(payload)
+        return out.writerIndex
+    }
+
+    /// Reads the payload from `base` on, and keeps in `out` only what may go to the caller.
+    /// - Returns: a fault when an event is too large.
+    mutating func close(_ out: inout ByteBuffer, from base: Int) -> EventStreamFault? {
         var eventStart = Self.sizeBytes
         var end = Self.sizeBytes
         var removed: Range<Int>?
         let drops = self.dropsUsageEvents
-        let fault = payload.withUnsafeReadableBytes { bytes in
-            self.scanner.feed(bytes) { event, offset in
+        let fault = out.withUnsafeReadableBytes { bytes in
+            self.scanner.feed(UnsafeRawBufferPointer(rebasing: bytes[base...])) { event, offset in
                 end = base + offset
                 if drops, event.isUsageOnly {
                     // Providers send one; should there be more, those next to each other go together.
@@ -78,13 +90,31 @@ extension Call {
         self.stream = StreamRelay(dropsUsageEvents: self.asksForUsage, eventBytesMax: Self.eventBytesMax)
         var head = self.loop.answerBuffer(capacity: AnswerHead.bytesMax(for: self))
         AnswerHead.write(to: &head, for: self, status: self.answerHead.status, length: nil)
-        self.outgoing = head
+        self.outgoingHead = head
     }
 
     func relayStream(_ payload: ByteBuffer) {
-        let hasPending = self.stream?.pending.readableBytes ?? 0
-        var out = self.loop.answerBuffer(capacity: payload.readableBytes + hasPending + 64)
-        if self.stream?.take(payload, into: &out) != nil {
+        var out = self.openRelay(payloadBytesMax: payload.readableBytes)
+        let base = out.writerIndex
+        out.writeImmutableBuffer(payload)
+        self.relay(out, from: base)
+    }
+
+    var isStreaming: Bool { if case .streaming = self.phase { true } else { false } }
+
+    /// A buffer for the next piece of the stream; payload goes to its end, then `relay` takes it.
+    func openRelay(payloadBytesMax: Int) -> ByteBuffer {
+        let pending = self.stream?.pending.readableBytes ?? 0
+        // Behind the payload: its line end, and the last chunk.
+        var out = self.loop.answerBuffer(capacity: payloadBytesMax + pending + StreamRelay.sizeBytes + 16)
+        _ = self.stream?.open(&out)
+        return out
+    }
+
+    func relay(_ buffer: consuming ByteBuffer, from base: Int) {
+        self.lastReadAt = self.loop.nanoseconds()
+        var out = buffer
+        if self.stream?.close(&out, from: base) != nil {
             let upstream = self.upstream
             upstream?.cancel()
             return self.upstreamFailed(.invalid(.headTooLarge))

@@ -254,6 +254,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     private func readChunks(_ buffer: inout ByteBuffer) {
+        if let call = self.call, call.isStreaming { return self.relayChunks(&buffer, to: call) }
         var first: Range<Int>?
         var gathered: ByteBuffer?
         let result = buffer.withUnsafeReadableBytes { bytes in
@@ -279,6 +280,31 @@ final class UpstreamConnection: ChannelDuplexHandler {
                 gathered = nil
                 self.call?.upstreamPayload(payload)
             }
+            buffer.moveReaderIndex(forwardBy: min(progress.consumed, buffer.readableBytes))
+            if progress.isComplete { self.finish(hasSurplus: buffer.readableBytes > 0) }
+        }
+    }
+
+    /// A stream's payload goes from what was read straight into what is sent.
+    private func relayChunks(_ buffer: inout ByteBuffer, to call: Call) {
+        var out = call.openRelay(payloadBytesMax: buffer.readableBytes)
+        let base = out.writerIndex
+        var result = Result<ChunkedDecoder.Progress, HTTPFault>.failure(.badChunkSize)
+        buffer.withUnsafeReadableBytes { bytes in
+            _ = out.writeWithUnsafeMutableBytes(minimumWritableBytes: bytes.count) { memory in
+                var written = 0
+                result = self.chunks.decode(bytes) { range in
+                    guard let source = bytes.baseAddress, let target = memory.baseAddress else { return }
+                    memcpy(target + written, source + range.lowerBound, range.count)
+                    written += range.count
+                }
+                return written
+            }
+        }
+        call.relay(out, from: base)
+        switch result {
+        case .failure(let fault): self.fail(.invalid(fault))
+        case .success(let progress):
             buffer.moveReaderIndex(forwardBy: min(progress.consumed, buffer.readableBytes))
             if progress.isComplete { self.finish(hasSurplus: buffer.readableBytes > 0) }
         }

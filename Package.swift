@@ -62,7 +62,10 @@ let package = Package(
             ["GatewayLedger", "GatewayAdmission", "GatewayRouting", "GatewayPricing", "GatewayCore", crypto, logging]),
         library(
             "GatewayConfiguration",
-            ["GatewayDataPlane", "GatewayRouting", "GatewayPricing", "GatewayProviders", "GatewayLedger", "GatewayCore", yams]),
+            [
+                "GatewayDataPlane", "GatewayRouting", "GatewayPricing", "GatewayProviders", "GatewayLedger",
+                "GatewayCore", yams,
+            ]),
         .executableTarget(
             name: "martlet",
             dependencies: [

@@ -21,7 +21,8 @@ enum Greeting {
             output.line(
                 "curl \(address)/v1/chat/completions -H \(quote)Authorization: Bearer \(key)\(quote) "
                     + "-H 'Content-Type: application/json' "
-                    + "-d '{\"model\":\"\(shellSafe(model))\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'")
+                    + "-d '{\"model\":\"\(shellSafe(model))\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'"
+            )
         }
         output.flush()
     }

@@ -76,7 +76,8 @@ struct SnapshotBuilder {
             groups[deployment.modelGroup, default: []].append(self.listed(deployment))
         }
         var models = order.map { name in
-            ListedModel(name: name, provider: groups[name]?.first?.provider ?? "openai", deployments: groups[name] ?? [])
+            ListedModel(
+                name: name, provider: groups[name]?.first?.provider ?? "openai", deployments: groups[name] ?? [])
         }
         for alias in self.settings.routing.aliases where !hidden.contains(alias.alias) {
             let deployments = groups[alias.group] ?? []

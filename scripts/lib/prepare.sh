@@ -3,6 +3,11 @@
 # The clone's root, whatever directory the caller is in.
 martlet_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 
+# How everything is built: optimised, and without the run-time half of the exclusivity checks, in the dependencies too
+# (docs/decisions/0002-build-flags.md). One place, because another set of flags would build everything anew.
+# shellcheck disable=SC2034  # used by the scripts that source this file
+martlet_build_flags=(-c release -Xswiftc -enforce-exclusivity=unchecked)
+
 martlet_say() { printf '==> %s\n' "$*" >&2; }
 
 martlet_fail() {

@@ -67,26 +67,29 @@ package final class KeyDirectory: Sendable {
     /// `startingSpend` counts only for a key that was not known.
     @discardableResult
     package func set(_ record: KeyRecord, startingSpend: NanoUSD, isMaster: Bool = false) -> KeyEntry {
-        let former = self.digests.withLock { digests -> KeyDigest? in
-            let former = digests[record.keyID]
-            digests[record.keyID] = record.digest
-            return former
-        }
-        let formerEntry = former.flatMap { digest in
-            self.shard(digest).entries.withLock { entries in
-                digest == record.digest ? entries[digest] : entries.removeValue(forKey: digest)
+        // One change at a time: two at once could each leave the secret behind that the other has just replaced.
+        // Look-ups of calls wait for a shard only, never for this.
+        let entry = self.digests.withLock { digests in
+            let former = digests.updateValue(record.digest, forKey: record.keyID)
+            let formerEntry = former.flatMap { digest in
+                self.shard(digest).entries.withLock { entries in
+                    digest == record.digest ? entries[digest] : entries.removeValue(forKey: digest)
+                }
             }
+            let entry = KeyEntry(
+                record: record, spend: formerEntry?.spend ?? SpendCounter(startingSpend), isMaster: isMaster)
+            self.shard(record.digest).entries.withLock { $0[record.digest] = entry }
+            return entry
         }
-        let entry = KeyEntry(
-            record: record, spend: formerEntry?.spend ?? SpendCounter(startingSpend), isMaster: isMaster)
-        self.shard(record.digest).entries.withLock { $0[record.digest] = entry }
         self.changes.wrappingAdd(1, ordering: .releasing)
         return entry
     }
 
     package func remove(id: VirtualKeyID) {
-        guard let digest = self.digests.withLock({ $0.removeValue(forKey: id) }) else { return }
-        _ = self.shard(digest).entries.withLock { $0.removeValue(forKey: digest) }
+        self.digests.withLock { digests in
+            guard let digest = digests.removeValue(forKey: id) else { return }
+            _ = self.shard(digest).entries.withLock { $0.removeValue(forKey: digest) }
+        }
         self.changes.wrappingAdd(1, ordering: .releasing)
     }
 

@@ -32,5 +32,6 @@ package struct TokenUsage: Hashable, Sendable {
 
 /// The service tier that the provider says it used; it picks the column of the price list.
 package enum ServiceTier: UInt8, Hashable, Sendable, CaseIterable {
-    case standard = 0, flex, priority, batch
+    case standard = 0
+    case flex, priority, batch
 }

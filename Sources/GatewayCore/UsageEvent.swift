@@ -55,7 +55,9 @@ package enum AttemptOutcome: UInt8, Hashable, Sendable, CaseIterable {
 
 /// The kinds of call that are metered.
 package enum CallKind: UInt8, Hashable, Sendable, CaseIterable {
-    case chatCompletion = 0, completion = 1, embedding = 2
+    case chatCompletion = 0
+    case completion = 1
+    case embedding = 2
 
     /// LiteLLM's `call_type`.
     package var name: String {

@@ -66,7 +66,9 @@ package final class DataPlaneServer: Sendable {
     }
 
     private static func tlsContext(_ configuration: DataPlaneConfiguration) throws -> NIOSSLContext? {
-        guard let certificateFile = configuration.certificateFile, let keyFile = configuration.keyFile else { return nil }
+        guard let certificateFile = configuration.certificateFile, let keyFile = configuration.keyFile else {
+            return nil
+        }
         let chain = try NIOSSLCertificate.fromPEMFile(certificateFile).map { NIOSSLCertificateSource.certificate($0) }
         let key = try NIOSSLPrivateKey(file: keyFile, format: .pem)
         var tls = TLSConfiguration.makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key))
@@ -81,7 +83,8 @@ package final class DataPlaneServer: Sendable {
 
     /// Stops listening, lets running calls end for at most `drainTimeout`, and cuts what is left.
     package func drain() async {
-        self.bounds.isDraining.store(true, ordering: .relaxed)
+        // Once: the event loops are gone afterwards, and would answer nobody.
+        guard !self.bounds.isDraining.exchange(true, ordering: .relaxed) else { return }
         if let channel = self.listener.withLock({ listener in
             defer { listener = nil }
             return listener
@@ -89,8 +92,10 @@ package final class DataPlaneServer: Sendable {
             try? await channel.close()
         }
         for loop in self.loops { loop.eventLoop.execute { loop.drainIdle() } }
-        let deadline = NIODeadline.now() + .nanoseconds(
-            Int64(clamping: self.services.configuration.drainTimeout.wholeNanoseconds))
+        let deadline =
+            NIODeadline.now()
+            + .nanoseconds(
+                Int64(clamping: self.services.configuration.drainTimeout.wholeNanoseconds))
         while self.bounds.connections.load(ordering: .relaxed) > 0, NIODeadline.now() < deadline {
             try? await self.group.next().scheduleTask(in: .milliseconds(20)) {}.futureResult.get()
             for loop in self.loops { loop.eventLoop.execute { loop.drainIdle() } }

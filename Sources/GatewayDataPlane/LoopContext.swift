@@ -218,9 +218,11 @@ final class LoopContext: @unchecked Sendable {
 
     /// Names that wildcards serve come from callers, so only so many are kept prepared.
     private static let preparedNamesMax = 4096
+    /// Longer than any model's name; each is kept several times.
+    private static let preparedNameBytesMax = 512
 
     private func makeTargetGroup(_ name: String) -> TargetGroup? {
-        guard let resolution = self.snapshot.routing.resolve(name),
+        guard name.utf8.count <= Self.preparedNameBytesMax, let resolution = self.snapshot.routing.resolve(name),
             let deployments = self.snapshot.groups[resolution.group]
         else { return nil }
         if self.targets.count >= Self.preparedNamesMax {

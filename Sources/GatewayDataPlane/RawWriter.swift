@@ -28,7 +28,8 @@ struct RawWriter: ~Copyable {
 
     mutating func append(decimal value: Int64) {
         precondition(self.memory.count - self.count >= HTTPText.decimalBytesMax, "no room for a number")
-        self.count += HTTPText.writeDecimal(value, to: UnsafeMutableRawBufferPointer(rebasing: self.memory[self.count...]))
+        self.count += HTTPText.writeDecimal(
+            value, to: UnsafeMutableRawBufferPointer(rebasing: self.memory[self.count...]))
     }
 
     /// A thousandth of `value`, with three decimals: microseconds become milliseconds.

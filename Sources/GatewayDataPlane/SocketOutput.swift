@@ -11,6 +11,8 @@ final class SocketOutput {
     private var context: ChannelHandlerContext?
     /// -1: TLS lies between, or the channel has no socket (tests); all goes through NIO.
     private var descriptor: CInt = -1
+    /// The socket refused bytes: the connection is about to be closed, and not by its other side's wish.
+    private(set) var isBroken = false
     /// Bytes that NIO holds for us.
     private(set) var queuedBytes = 0
 
@@ -50,8 +52,10 @@ final class SocketOutput {
         let sent = first.withUnsafeReadableBytes { head in
             second.withUnsafeReadableBytes { tail in
                 withUnsafeTemporaryAllocation(of: iovec.self, capacity: 2) { vectors in
-                    vectors[0] = iovec(iov_base: UnsafeMutableRawPointer(mutating: head.baseAddress), iov_len: head.count)
-                    vectors[1] = iovec(iov_base: UnsafeMutableRawPointer(mutating: tail.baseAddress), iov_len: tail.count)
+                    vectors[0] = iovec(
+                        iov_base: UnsafeMutableRawPointer(mutating: head.baseAddress), iov_len: head.count)
+                    vectors[1] = iovec(
+                        iov_base: UnsafeMutableRawPointer(mutating: tail.baseAddress), iov_len: tail.count)
                     return writev(self.descriptor, vectors.baseAddress, 2)
                 }
             }
@@ -66,6 +70,7 @@ final class SocketOutput {
     /// A full socket goes on later; a broken one ends the connection, and its handler hears of that from NIO.
     private func canContinue(_ sent: Int) -> Bool {
         if sent >= 0 || errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR { return true }
+        self.isBroken = true
         // In the next turn of the loop, because the writer is in the middle of its own state.
         guard let channel = self.context?.channel else { return false }
         channel.eventLoop.execute { channel.close(promise: nil) }

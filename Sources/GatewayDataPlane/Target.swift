@@ -72,8 +72,11 @@ final class Target {
         self.deployment.gauge.coolUntil.load(ordering: .relaxed) > now
     }
 
+    /// Takes a place for a call that has just come, unless others wait for one. `false`: it has to wait, too.
+    func takePlaceAtOnce() -> Bool { self.waiting.isEmpty && self.takePlace() }
+
     /// Takes a place for a call in flight. `false`: all are taken.
-    func takePlace() -> Bool {
+    private func takePlace() -> Bool {
         let gauge = self.deployment.gauge
         if gauge.inFlight.wrappingAdd(1, ordering: .relaxed).newValue <= self.inFlightMax { return true }
         gauge.inFlight.wrappingSubtract(1, ordering: .relaxed)
@@ -114,7 +117,10 @@ final class Target {
 
     func tick(now: UInt64) {
         self.pump()
-        while let first = self.waiting.first, now &- first.waitingSince >= self.loop.timeouts.waiting {
+        // One that began to wait in this very tick has a time behind `now`.
+        while let first = self.waiting.first, now > first.waitingSince,
+            now - first.waitingSince >= self.loop.timeouts.waiting
+        {
             self.cancelWaiting(first)
             first.waitedTooLong()
         }

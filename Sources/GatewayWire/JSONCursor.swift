@@ -1,4 +1,5 @@
 import CMartlet
+
 /// A strict reader of JSON text (RFC 8259) at a position of raw bytes: values are validated while they are skipped,
 /// strings included (escapes, control characters, UTF-8). It never reads at or behind `end`.
 struct JSONCursor {

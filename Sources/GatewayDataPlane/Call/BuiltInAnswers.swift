@@ -120,6 +120,9 @@ struct BuiltInReply {
         }
     }
 
+    /// The envelope of an event is many times a word, so that a long text goes out in fewer, larger pieces.
+    private static let textEventsMax = 512
+
     /// The text word by word, the finish, and the usage when it was asked for.
     func events(withUsage: Bool) -> [String] {
         let usageField = withUsage ? ",\"usage\":null" : ""
@@ -127,17 +130,20 @@ struct BuiltInReply {
         let object = isChat ? "chat.completion.chunk" : "text_completion"
         func chunk(_ delta: String, finish: String) -> String {
             self.envelope(
-                object, "\"choices\":[{\"index\":0,\(delta),\"logprobs\":null,\"finish_reason\":\(finish)}]\(usageField)")
+                object,
+                "\"choices\":[{\"index\":0,\(delta),\"logprobs\":null,\"finish_reason\":\(finish)}]\(usageField)")
         }
         var events: [String] = []
         if isChat { events.append(chunk("\"delta\":{\"role\":\"assistant\",\"content\":\"\"}", finish: "null")) }
-        var isFirst = true
-        for word in self.text.split(separator: " ", omittingEmptySubsequences: false) {
-            let piece = jsonQuoted((isFirst ? "" : " ") + word)
-            isFirst = false
+        let words = self.text.split(separator: " ", omittingEmptySubsequences: false)
+        let wordsPerEvent = max(1, (words.count + Self.textEventsMax - 1) / Self.textEventsMax)
+        for start in stride(from: 0, to: words.count, by: wordsPerEvent) {
+            let some = words[start..<min(words.count, start + wordsPerEvent)].joined(separator: " ")
+            let piece = jsonQuoted(start == 0 ? some : " " + some)
             events.append(
                 isChat
-                    ? chunk("\"delta\":{\"content\":\(piece)}", finish: "null") : chunk("\"text\":\(piece)", finish: "null"))
+                    ? chunk("\"delta\":{\"content\":\(piece)}", finish: "null")
+                    : chunk("\"text\":\(piece)", finish: "null"))
         }
         events.append(isChat ? chunk("\"delta\":{}", finish: "\"stop\"") : chunk("\"text\":\"\"", finish: "\"stop\""))
         if withUsage { events.append(self.envelope(object, "\"choices\":[],\"usage\":\(self.usageJSON)")) }

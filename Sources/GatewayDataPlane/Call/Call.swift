@@ -111,8 +111,15 @@ final class Call {
             return self.refuse(Admit.unknownModel(self.modelName, kind: self.kind))
         }
         self.group = group
+        guard self.scan.mockResponse.count <= Self.mockResponseBytesMax else {
+            return self.refuse(
+                GatewayError(
+                    status: 400, type: "invalid_request_error", param: "mock_response", origin: .caller,
+                    message: "mock_response is longer than \(Self.mockResponseBytesMax) bytes: send a shorter one."))
+        }
         if let refusal = Admit.refusal(
-            of: self.key, model: self.modelName, group: group.name, budgetStatus: self.loop.snapshot.budgetExceededStatus)
+            of: self.key, model: self.modelName, group: group.name,
+            budgetStatus: self.loop.snapshot.budgetExceededStatus)
         {
             return self.refuse(refusal)
         }
@@ -125,6 +132,8 @@ final class Call {
     }
 
     private static let endUserBytesMax = 256
+    /// A few words are what it is for, and each word of a stream costs an event.
+    private static let mockResponseBytesMax = 64 << 10
 
     /// Sets `modelName` and finds the group that serves it. `nil`: none does, or no name was given.
     private func findGroup() -> TargetGroup? {
@@ -163,15 +172,14 @@ final class Call {
 
     /// The caller has gone: cancel what runs and settle it.
     func callerLeft() {
-        let phase = self.phase
-        self.phase = .done
-        switch phase {
+        switch self.phase {
         case .starting, .pausing, .done, .connecting: break
         case .waiting: self.target?.cancelWaiting(self)
         case .sent, .holding, .streaming, .relayingLarge:
             self.upstream?.cancel()
             self.settleUnfinished(.callerLeft)
         }
+        self.phase = .done
         self.upstream = nil
         self.leavePlace()
     }

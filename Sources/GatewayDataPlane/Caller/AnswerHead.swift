@@ -23,7 +23,9 @@ enum AnswerHead {
                 }
             }
             writer.append("\r\n")
-            if let length {
+            if call.answerHead.hasNoBody {
+                // A length is not allowed here (RFC 9110, section 8.6).
+            } else if let length {
                 writer.append("content-length: ")
                 writer.append(decimal: length)
                 writer.append("\r\n")
@@ -106,9 +108,12 @@ enum AnswerHead {
         case 10: return equals("connection") || equals("keep-alive") || equals("set-cookie") ? .dropped : .prefixed
         case 11: return equals("retry-after") ? .plain : .prefixed
         case 12: return equals("content-type") ? .dropped : .prefixed
-        case 14: return equals("content-length") || equals("retry-after-ms")
-            ? (equals("content-length") ? .dropped : .plain) : .prefixed
-        case 16: return equals("content-encoding") ? .plain : equals("proxy-connection") || equals("www-authenticate") ? .dropped : .prefixed
+        case 14:
+            return equals("content-length") || equals("retry-after-ms")
+                ? (equals("content-length") ? .dropped : .plain) : .prefixed
+        case 16:
+            return equals("content-encoding")
+                ? .plain : equals("proxy-connection") || equals("www-authenticate") ? .dropped : .prefixed
         case 17: return equals("transfer-encoding") ? .dropped : .prefixed
         default: return .prefixed
         }

@@ -1,6 +1,7 @@
 import GatewayAdmission
 import GatewayCore
 import GatewayWire
+import Glibc
 import NIOCore
 
 /// One caller's connection: reads requests in order, one at a time, and writes their answers.
@@ -36,7 +37,10 @@ final class CallerHandler: ChannelDuplexHandler {
     /// Bytes that have come and belong to nothing yet: a partial head, or pipelined requests.
     var input = ByteBuffer()
     private var stateSince: UInt64 = 0
+    /// When the caller last took bytes of what is buffered for it; 0: little or nothing is.
     private var unwritableSince: UInt64 = 0
+    /// Bytes that were buffered for the caller at the tick before.
+    private var bytesBuffered = Int.max
     private var isReadHeld = false
     private var isProcessing = false
     private var controlID: UInt64 = 0
@@ -79,7 +83,7 @@ final class CallerHandler: ChannelDuplexHandler {
     }
 
     private func ended() {
-        guard let _ = self.context else { return }
+        guard self.context != nil else { return }
         let former = self.state
         self.state = .closed
         self.context = nil
@@ -131,6 +135,8 @@ final class CallerHandler: ChannelDuplexHandler {
         if self.input.readableBytes == 0 {
             self.input = bytes
         } else {
+            // Otherwise a caller that always has a request under way would make the buffer grow for ever.
+            self.input.discardReadBytes()
             self.input.writeImmutableBuffer(bytes)
         }
     }
@@ -139,11 +145,15 @@ final class CallerHandler: ChannelDuplexHandler {
     private func process() {
         guard !self.isProcessing else { return }
         self.isProcessing = true
-        defer { self.isProcessing = false }
+        defer {
+            self.isProcessing = false
+            self.resumeReading()
+        }
         while self.input.readableBytes > 0 {
             switch self.state {
             case .idle, .head:
-                guard self.readHead() else { return }
+                // For a caller that does not read its answers no further ones are made.
+                guard self.isWritable, self.readHead() else { return }
             case .body(let request):
                 var bytes = self.input
                 self.input = ByteBuffer()
@@ -180,7 +190,8 @@ final class CallerHandler: ChannelDuplexHandler {
         self.stateSince = self.loop.nanoseconds()
         guard let headBytes = self.input.readSlice(length: head.headBytes) else { return }
         let request: PendingRequest
-        switch PendingRequest.begin(head, bytes: headBytes, loop: self.loop, receivedAt: self.stateSince, last: &self.lastCredential)
+        switch PendingRequest.begin(
+            head, bytes: headBytes, loop: self.loop, receivedAt: self.stateSince, last: &self.lastCredential)
         {
         case .failure(let error): return self.refuseAndClose(error, head: head)
         case .success(let begun): request = begun
@@ -256,7 +267,8 @@ final class CallerHandler: ChannelDuplexHandler {
                     body: Array(
                         GatewayError(
                             status: 503, type: "overloaded", origin: .gateway,
-                            message: "Too many management requests at once. Try again in a second.").body.utf8)),
+                            message: "Too many management requests at once. Try again in a second."
+                        ).body.utf8)),
                 id: id, keepsAlive: keepsAlive, isHead: isHead)
         }
         self.loop.controlInFlight += 1
@@ -301,7 +313,8 @@ final class CallerHandler: ChannelDuplexHandler {
         let status = call.answerHead.status
         let hasNoBody = call.answerHead.hasNoBody
         var out = self.loop.answerBuffer(
-            capacity: AnswerHead.bytesMax(for: call) + (body.readableBytes <= Self.joinedBytesMax ? body.readableBytes : 0))
+            capacity: AnswerHead.bytesMax(for: call)
+                + (body.readableBytes <= Self.joinedBytesMax ? body.readableBytes : 0))
         AnswerHead.write(to: &out, for: call, status: status, length: hasNoBody ? 0 : Int64(body.readableBytes))
         if body.readableBytes <= Self.joinedBytesMax {
             out.writeImmutableBuffer(body)
@@ -332,12 +345,16 @@ final class CallerHandler: ChannelDuplexHandler {
         self.next(keepsAlive: keepsAlive)
     }
 
-    /// Ends the connection so that the caller cannot take the answer for a whole one.
+    /// Ends the connection so that the caller cannot take the answer for a whole one: its length or last chunk is
+    /// missing. An answer that only the connection's end would end is cut by a reset.
     func abortAnswer(for call: Call) {
         guard case .inCall(let current) = self.state, current === call else { return }
         self.releaseBody(of: call)
         self.loop.countResponse(status: call.answerHead.status)
+        guard call.answerEndsWithConnection else { return self.linger() }
         self.state = .closed
+        let socket = self.context?.channel as? any SocketOptionProvider
+        _ = socket?.setSoLinger(Glibc.linger(l_onoff: 1, l_linger: 0))
         self.close()
     }
 
@@ -345,16 +362,14 @@ final class CallerHandler: ChannelDuplexHandler {
         self.stateSince = self.loop.nanoseconds()
         guard keepsAlive else { return self.linger() }
         self.state = .idle
-        if self.isReadHeld {
-            self.isReadHeld = false
-            self.context?.read()
-        }
-        if self.input.readableBytes > 0 { self.process() }
+        if self.input.readableBytes > 0 { self.process() } else { self.resumeReading() }
     }
 
     private func refuseAndClose(_ error: GatewayError, head: RequestHead? = nil) {
         self.write(
-            ErrorAnswer.bytes(error, keepsAlive: false, requestID: nil, attempts: 0, dateLine: self.loop.dateLine))
+            ErrorAnswer.bytes(
+                error, keepsAlive: false, isHead: head?.method == .head, requestID: nil, attempts: 0,
+                dateLine: self.loop.dateLine))
         self.loop.countResponse(status: error.status)
         self.linger()
     }
@@ -365,8 +380,8 @@ final class CallerHandler: ChannelDuplexHandler {
         self.state = .lingering
         self.stateSince = self.loop.nanoseconds()
         self.input = ByteBuffer()
-        guard let context = self.context else { return }
-        context.close(mode: .output, promise: nil)
+        self.resumeReading()
+        self.context?.close(mode: .output, promise: nil)
     }
 
     // MARK: Flow
@@ -374,7 +389,12 @@ final class CallerHandler: ChannelDuplexHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         self.isWritable = context.channel.isWritable
         self.unwritableSince = self.isWritable ? 0 : self.loop.nanoseconds()
-        if case .inCall(let call) = self.state { call.callerWritabilityChanged(self.isWritable) }
+        self.bytesBuffered = .max
+        if case .inCall(let call) = self.state {
+            call.callerWritabilityChanged(self.isWritable)
+        } else if self.isWritable {
+            self.process()
+        }
         context.fireChannelWritabilityChanged()
     }
 
@@ -386,11 +406,28 @@ final class CallerHandler: ChannelDuplexHandler {
         }
     }
 
+    /// Reads on where reading was held back and there is room again.
+    private func resumeReading() {
+        guard self.isReadHeld, self.wantsInput || self.input.readableBytes <= Self.inputBytesMax else { return }
+        self.isReadHeld = false
+        self.context?.read()
+    }
+
     private var wantsInput: Bool {
         switch self.state {
-        case .idle, .head, .body, .lingering, .closed: true
+        case .idle, .head: self.isWritable
+        case .body, .lingering, .closed: true
         case .inCall, .inControl: false
         }
+    }
+
+    /// Whether the caller has taken none of what is buffered for it for too long.
+    private func isStuck(now: UInt64) -> Bool {
+        guard self.unwritableSince != 0 else { return false }
+        let buffered = (try? self.context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        if buffered < self.bytesBuffered { self.unwritableSince = now }
+        self.bytesBuffered = buffered
+        return now &- self.unwritableSince > self.loop.timeouts.write
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -398,12 +435,12 @@ final class CallerHandler: ChannelDuplexHandler {
     }
 
     func tick(now: UInt64) {
-        if self.unwritableSince != 0, now &- self.unwritableSince > self.loop.timeouts.write { return self.close() }
+        if self.isStuck(now: now) { return self.close() }
         switch self.state {
         case .idle:
             if now &- self.stateSince > self.loop.timeouts.keepAlive { self.close() }
         case .head:
-            if now &- self.stateSince > self.loop.timeouts.head { self.refuseAndClose(.slowHead) }
+            if self.isWritable, now &- self.stateSince > self.loop.timeouts.head { self.refuseAndClose(.slowHead) }
         case .body(let request):
             let perSecond = UInt64(max(1, self.loop.configuration.bodyBytesPerSecondMin))
             let grace = UInt64(request.bodyBytes) / perSecond &* 1_000_000_000
@@ -414,7 +451,12 @@ final class CallerHandler: ChannelDuplexHandler {
         case .inCall(let call): call.tick(now: now)
         case .inControl: break
         case .lingering, .closed:
-            if now &- self.stateSince > Self.lingerNanoseconds { self.close() }
+            // What is still buffered goes out first; how long that may take, `isStuck` says.
+            if self.output.queuedBytes > 0 {
+                self.stateSince = now
+            } else if now &- self.stateSince > Self.lingerNanoseconds {
+                self.close()
+            }
         }
     }
 }

@@ -4,7 +4,8 @@ import NIOCore
 /// Answers with an error of the gateway's own, in OpenAI's shape.
 enum ErrorAnswer {
     static func bytes(
-        _ error: GatewayError, keepsAlive: Bool, requestID: RequestID?, attempts: Int, dateLine: [UInt8]
+        _ error: GatewayError, keepsAlive: Bool, isHead: Bool = false, requestID: RequestID?, attempts: Int,
+        dateLine: [UInt8]
     ) -> ByteBuffer {
         let body = error.body
         var out = ByteBufferAllocator().buffer(capacity: body.utf8.count + 384)
@@ -32,7 +33,7 @@ enum ErrorAnswer {
             if !keepsAlive { writer.append("connection: close\r\n") }
             writer.append("\r\n")
         }
-        out.writeString(body)
+        if !isHead { out.writeString(body) }
         return out
     }
 }
@@ -42,15 +43,33 @@ enum ControlAnswer {
     static func bytes(_ response: ControlResponse, keepsAlive: Bool, isHead: Bool, dateLine: [UInt8]) -> ByteBuffer {
         var out = ByteBufferAllocator().buffer(capacity: response.body.count + 512)
         out.write(capacity: 64) { $0.append(statusLine: response.status) }
-        out.writeString("content-type: \(response.contentType)\r\ncontent-length: \(response.body.count)\r\n")
+        // These have no body, whatever their headers say (RFC 9112, section 6.3).
+        let hasNoBody = response.status == 204 || response.status == 304
+        if !hasNoBody {
+            out.writeString(
+                "content-type: \(headerSafe(response.contentType))\r\ncontent-length: \(response.body.count)\r\n")
+        }
         out.writeBytes(dateLine)
         // A header with a line end in it would be a second header: it is left out.
-        for header in response.headers where isFieldSafe(header.name) && isFieldSafe(header.value) {
+        for header in response.headers where isToken(header.name) && isFieldSafe(header.value) {
             out.writeString("\(header.name): \(header.value)\r\n")
         }
         out.writeString(keepsAlive ? "\r\n" : "connection: close\r\n\r\n")
-        if !isHead { out.writeBytes(response.body) }
+        if !isHead, !hasNoBody { out.writeBytes(response.body) }
         return out
+    }
+
+    /// RFC 9110, section 5.6.2.
+    private static func isToken(_ text: String) -> Bool {
+        !text.isEmpty
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    true
+                default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+                }
+            }
     }
 
     private static func isFieldSafe(_ text: String) -> Bool {

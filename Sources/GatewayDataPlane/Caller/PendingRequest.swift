@@ -95,7 +95,8 @@ final class PendingRequest {
         }
     }
 
-    private static func bodyRefusal(_ head: RequestHead, bytes: UnsafeRawBufferPointer, bytesMax: Int) -> GatewayError? {
+    private static func bodyRefusal(_ head: RequestHead, bytes: UnsafeRawBufferPointer, bytesMax: Int) -> GatewayError?
+    {
         if head.contentLength > Int64(bytesMax) { return .bodyTooLarge(bytesMax: bytesMax) }
         if !head.contentEncoding.isEmpty, !HeaderName.equals(bytes, head.contentEncoding, "identity") {
             return GatewayError(
@@ -112,7 +113,10 @@ final class PendingRequest {
         var iterator = HeaderIterator(bytes, headBytes: head.headBytes)
         while let (name, value) = iterator.next() {
             headers.append(
-                (String(decoding: bytes[name], as: UTF8.self).lowercased(), String(decoding: bytes[value], as: UTF8.self)))
+                (
+                    String(decoding: bytes[name], as: UTF8.self).lowercased(),
+                    String(decoding: bytes[value], as: UTF8.self)
+                ))
         }
         let secret = Authenticate.credential(bytes, head: head)
         return ControlRequest(
@@ -135,7 +139,9 @@ final class PendingRequest {
                 return .complete
             }
             if self.body.readableBytes == 0 {
-                guard self.reserve(left, bounds: bounds, configuration: configuration) else { return .refused(.tooManyBodies) }
+                guard self.reserve(left, bounds: bounds, configuration: configuration) else {
+                    return .refused(.tooManyBodies)
+                }
                 self.body.reserveCapacity(min(left, 1 << 20))
             }
             guard var part = bytes.readSlice(length: count) else { return .more }

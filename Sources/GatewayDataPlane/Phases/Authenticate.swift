@@ -81,7 +81,8 @@ struct LastCredential {
 extension GatewayError {
     static let missingKey = GatewayError(
         status: 401, type: "auth_error", origin: .caller,
-        message: "Authentication Error, No api key passed in. Send your virtual key as \"Authorization: Bearer sk-...\".")
+        message:
+            "Authentication Error, No api key passed in. Send your virtual key as \"Authorization: Bearer sk-...\".")
 
     static let unknownKey = GatewayError(
         status: 401, type: "token_not_found_in_db", param: "key", origin: .caller,
@@ -95,6 +96,7 @@ extension GatewayError {
     static func expiredKey(at expiry: UnixMicroseconds) -> GatewayError {
         GatewayError(
             status: 401, type: "expired_key", param: "key", origin: .caller,
-            message: "Authentication Error - Expired Key. Key Expiry time \(expiry.iso8601). Ask an operator for a new one.")
+            message:
+                "Authentication Error - Expired Key. Key Expiry time \(expiry.iso8601). Ask an operator for a new one.")
     }
 }

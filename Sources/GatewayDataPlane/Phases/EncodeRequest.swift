@@ -28,7 +28,8 @@ enum EncodeRequest {
             writer.append("\r\n\r\n")
         }
         func copyOrSlice(_ range: Range<Int>) {
-            guard !range.isEmpty, let slice = body.getSlice(at: body.readerIndex + range.lowerBound, length: range.count)
+            guard !range.isEmpty,
+                let slice = body.getSlice(at: body.readerIndex + range.lowerBound, length: range.count)
             else { return }
             if range.count <= Self.copiedBytesMax {
                 current.writeImmutableBuffer(slice)

@@ -1,6 +1,7 @@
 import GatewayCore
 import GatewayLedger
 import GatewayRouting
+import GatewayWire
 import NIOCore
 
 /// Phases 3 and 5: pick a deployment, wait for a place at it, connect, and send the request.
@@ -15,7 +16,13 @@ extension Call {
         self.attempt += 1
         self.attemptsInGroup += 1
         self.firstByteAt = 0
-        if target.takePlace() {
+        if self.attempt > 0 {
+            // What the attempt before left is not this one's answer.
+            self.held = ByteBuffer()
+            self.answerHead = ResponseHead()
+            self.answerHeadBytes = ByteBuffer()
+        }
+        if target.takePlaceAtOnce() {
             self.hasPlace = true
             return self.connect(now: now)
         }
@@ -116,7 +123,8 @@ extension Call {
             self.refuse(
                 GatewayError(
                     status: 503, type: "ledger_unavailable", origin: .gateway,
-                    message: "The gateway cannot record this call and so does not make it. Try again later; an operator "
+                    message:
+                        "The gateway cannot record this call and so does not make it. Try again later; an operator "
                         + "finds the cause in /health/readiness.", retryAfterSeconds: 5))
             return false
         }

@@ -13,7 +13,7 @@ extension Call {
         self.answerHead = head
         self.answerHeadBytes = bytes
         self.held = ByteBuffer()
-        if head.isEventStream, (200..<300).contains(head.status) {
+        if head.isEventStream, !head.hasNoBody, (200..<300).contains(head.status) {
             self.startStream()
         } else {
             self.phase = .holding
@@ -21,10 +21,6 @@ extension Call {
     }
 
     func upstreamPayload(_ payload: ByteBuffer) {
-        if !self.scan.stream {
-            // One clock read per read of a long answer; a short one has its time from the head.
-            if self.held.readableBytes > 0 { self.lastReadAt = self.loop.nanoseconds() }
-        }
         switch self.phase {
         case .holding: self.hold(payload)
         case .streaming: self.relayStream(payload)
@@ -33,8 +29,10 @@ extension Call {
         }
     }
 
-    /// All that one read brought has been handed over: out with it.
+    /// All that one read brought has been handed over: out with it. An answer that was whole in it needs no further
+    /// look at the clock; of any other it is known now when it last made progress.
     func upstreamReadComplete() {
+        self.lastReadAt = self.loop.nanoseconds()
         self.flushOutgoing()
     }
 
@@ -54,6 +52,11 @@ extension Call {
         let outcome: AttemptOutcome
         let error: GatewayError
         switch failure {
+        case .eventTooLarge:
+            outcome = .responseInvalid
+            error = GatewayError(
+                status: 502, type: "upstream_error", origin: .upstream,
+                message: "The provider sent an event of more than \(Self.eventBytesMax) bytes.")
         case .cut:
             outcome = .upstreamCut
             error = GatewayError(
@@ -81,7 +84,8 @@ extension Call {
         self.flushOutgoing()
         self.settleUnfinished(outcome)
         self.held = ByteBuffer()
-        self.attemptFailed(outcome, status: self.answerBegan ? self.answerHead.status : 0, retryAfter: nil, error: error)
+        self.attemptFailed(
+            outcome, status: self.answerBegan ? self.answerHead.status : 0, retryAfter: nil, error: error)
     }
 
     func flushOutgoing() {
@@ -124,11 +128,12 @@ extension Call {
         if (200..<300).contains(self.answerHead.status) {
             self.startLarge()
         } else {
-            // An error text of that size is no error text.
+            // An error text of that size is no error text: the refusal stands, its words do not.
             let upstream = self.upstream
             self.upstream = nil
             upstream?.cancel()
-            self.upstreamFailed(.invalid(.headTooLarge))
+            self.held = ByteBuffer()
+            self.answerRefused(status: self.answerHead.status)
         }
     }
 
@@ -142,7 +147,9 @@ extension Call {
             contentBytes = self.held.withUnsafeReadableBytes { JSONScanner.contentBytes($0) }
         }
         // Some providers report a failure inside a 200.
-        self.settle(scan.hasError ? .upstreamRefused : .finished, status: status, reported: scan.usage, contentBytes: contentBytes)
+        self.settle(
+            scan.hasError ? .upstreamRefused : .finished, status: status, reported: scan.usage,
+            contentBytes: contentBytes)
         self.leavePlace()
         self.phase = .done
         self.caller.answer(held: self.held, for: self)
@@ -157,7 +164,8 @@ extension Call {
         self.attemptFailed(
             .upstreamRefused, status: status, retryAfter: retryAfter,
             error: GatewayError(
-                status: status, type: Self.errorType(status: status), origin: .upstream,
+                // What is no error, such as a redirect, would mean something else to the caller.
+                status: status < 400 ? 502 : status, type: Self.errorType(status: status), origin: .upstream,
                 message: "The provider refused the call with status \(status).", retryAfterSeconds: retryAfter))
     }
 
@@ -183,7 +191,9 @@ extension Call {
                     message: "The provider refused the gateway's credentials. An operator has to check the api_key of "
                         + "this model's deployment."), for: self)
         }
-        guard self.held.getInteger(at: self.held.readerIndex, as: UInt8.self) == UInt8(ascii: "{") else {
+        guard self.answerHead.status >= 400,
+            self.held.getInteger(at: self.held.readerIndex, as: UInt8.self) == UInt8(ascii: "{")
+        else {
             return self.caller.answer(error, for: self)
         }
         self.caller.answer(held: self.held, for: self)
@@ -232,6 +242,9 @@ extension Call {
     }
 
     private var hasKnownLength: Bool { !self.answerHead.isChunked && self.answerHead.contentLength >= 0 }
+
+    /// Whether nothing but the connection's end would tell the caller that the answer is over.
+    var answerEndsWithConnection: Bool { !self.isHTTP11 && (self.stream != nil || !self.hasKnownLength) }
 
     /// Whether the caller's answer is chunked: its length is not known and the caller speaks HTTP/1.1.
     var answersChunked: Bool {

@@ -14,6 +14,9 @@ package struct StreamRelay {
     package var pending = ByteBuffer()
     /// Usage was asked for by us: the event that carries nothing else is kept from the caller.
     package let dropsUsageEvents: Bool
+    /// The last event ended in a CR whose LF may still come; and whether it was kept from the caller.
+    private var endsInCarriageReturn = false
+    private var droppedLast = false
 
     package init(dropsUsageEvents: Bool, eventBytesMax: Int) {
         self.scanner = EventStreamScanner(eventBytesMax: eventBytesMax)
@@ -43,15 +46,30 @@ package struct StreamRelay {
     /// - Returns: a fault when an event is too large.
     mutating func close(_ out: inout ByteBuffer, from base: Int) -> EventStreamFault? {
         var eventStart = Self.sizeBytes
-        var end = Self.sizeBytes
         var removed: Range<Int>?
+        var removedBefore: [Range<Int>] = []
+        if self.endsInCarriageReturn, base < out.writerIndex {
+            // The line feed that was cut off from the event before shares its fate.
+            self.endsInCarriageReturn = false
+            if out.getInteger(at: base, as: UInt8.self) == UInt8(ascii: "\n") {
+                eventStart = base + 1
+                if self.droppedLast { removed = base..<eventStart }
+            }
+        }
+        var end = eventStart
         let drops = self.dropsUsageEvents
         let fault = out.withUnsafeReadableBytes { bytes in
             self.scanner.feed(UnsafeRawBufferPointer(rebasing: bytes[base...])) { event, offset in
                 end = base + offset
-                if drops, event.isUsageOnly {
+                self.droppedLast = drops && event.isUsageOnly
+                if self.droppedLast {
                     // Providers send one; should there be more, those next to each other go together.
-                    removed = removed.map { $0.upperBound == eventStart ? $0.lowerBound..<end : $0 } ?? eventStart..<end
+                    if let former = removed, former.upperBound == eventStart {
+                        removed = former.lowerBound..<end
+                    } else {
+                        if let former = removed { removedBefore.append(former) }
+                        removed = eventStart..<end
+                    }
                 }
                 eventStart = end
             }
@@ -61,7 +79,12 @@ package struct StreamRelay {
             self.pending.writeImmutableBuffer(rest)
         }
         out.moveWriterIndex(to: end)
-        if let removed { out.removeBytes(removed) }
+        self.endsInCarriageReturn =
+            end > Self.sizeBytes && out.getInteger(at: end - 1, as: UInt8.self) == UInt8(ascii: "\r")
+        if let removed {
+            out.removeBytes(removed)
+            for range in removedBefore.reversed() { out.removeBytes(range) }
+        }
         return nil
     }
 }
@@ -112,12 +135,11 @@ extension Call {
     }
 
     func relay(_ buffer: consuming ByteBuffer, from base: Int) {
-        self.lastReadAt = self.loop.nanoseconds()
         var out = buffer
         if self.stream?.close(&out, from: base) != nil {
             let upstream = self.upstream
             upstream?.cancel()
-            return self.upstreamFailed(.invalid(.headTooLarge))
+            return self.upstreamFailed(.eventTooLarge)
         }
         if self.stream?.scanner.sawDone == true, !self.isSettled { self.settleStream() }
         guard out.writerIndex > StreamRelay.sizeBytes else { return }

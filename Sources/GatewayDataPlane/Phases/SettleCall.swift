@@ -19,13 +19,16 @@ extension Call {
     func settleUnfinished(_ outcome: AttemptOutcome) {
         guard !self.isSettled else { return }
         let scanner = self.stream?.scanner
+        var reported = scanner?.lastUsage ?? self.largeUsage?.usage
         var contentBytes = scanner?.contentBytesTotal ?? 0
         if case .holding = self.phase, self.held.readableBytes > 0 {
+            // All of the text may have come and only the end of its framing be missing.
+            reported = self.held.withUnsafeReadableBytes { JSONScanner.scanAnswer($0) }.usage
             contentBytes = self.held.withUnsafeReadableBytes { JSONScanner.contentBytes($0) }
         }
         self.settle(
-            outcome, status: self.firstByteAt == 0 ? 0 : self.answerHead.status,
-            reported: scanner?.lastUsage ?? self.largeUsage?.usage, contentBytes: contentBytes)
+            outcome, status: self.firstByteAt == 0 ? 0 : self.answerHead.status, reported: reported,
+            contentBytes: contentBytes)
     }
 
     /// - Parameters:
@@ -94,10 +97,11 @@ extension Call {
         }
         figures.metrics.overhead.record(
             microseconds: Int64((self.attemptStartedAt &- self.receivedAt) / 1000))
-        figures.metrics.inputTokens += event.usage.input
-        figures.metrics.cachedInputTokens += event.usage.cachedInput
-        figures.metrics.outputTokens += event.usage.output
-        figures.metrics.cost = figures.metrics.cost + event.cost
+        // Wrapping: a provider that reports absurd counts a thousand times must not stop the pod.
+        figures.metrics.inputTokens &+= event.usage.input
+        figures.metrics.cachedInputTokens &+= event.usage.cachedInput
+        figures.metrics.outputTokens &+= event.usage.output
+        figures.metrics.cost.rawValue &+= event.cost.rawValue
         if event.flags.contains(.unpriced) { self.loop.warnUnpriced(event.route) }
     }
 }

@@ -3,6 +3,7 @@ import GatewayWire
 import Glibc
 import NIOCore
 import NIOPosix
+import NIOTLS
 
 /// Why an exchange with a provider ended without a whole answer.
 enum UpstreamFailure {
@@ -10,6 +11,8 @@ enum UpstreamFailure {
     case cut
     /// The answer is not HTTP as we accept it.
     case invalid(HTTPFault)
+    /// One event of its stream is larger than what is held.
+    case eventTooLarge
     case timedOut
 }
 
@@ -48,6 +51,10 @@ final class UpstreamConnection: ChannelDuplexHandler {
     private var keepAlive = true
     private var isPaused = false
     private var isReadHeld = false
+    /// The connection ended by a reset or a TLS fault, not by the other side's orderly close.
+    private var isBroken = false
+    /// Hears once whether TLS was agreed on. `nil`: nobody waits for that.
+    private var onSecured: ((Bool) -> Void)?
     private let output = SocketOutput()
     private var connectedAt: UInt64 = 0
     private var idleSince: UInt64 = 0
@@ -90,7 +97,32 @@ final class UpstreamConnection: ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // Whatever broke (reset, TLS alert), the exchange cannot go on; channelInactive reports it.
+        self.isBroken = true
         context.close(promise: nil)
+    }
+
+    /// Says whether TLS was agreed on, at the latest after the time that connecting may take. To be asked once, right
+    /// after the transport has connected.
+    func whenSecured(_ report: @escaping (Bool) -> Void) {
+        guard case .idle = self.state, self.context != nil else { return report(false) }
+        let timeout = self.loop.eventLoop.assumeIsolated().scheduleTask(
+            in: .nanoseconds(Int64(clamping: self.loop.timeouts.connect))
+        ) { self.close() }
+        self.onSecured = { isSecured in
+            timeout.cancel()
+            report(isSecured)
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted? = event as? TLSUserEvent { self.secured(true) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    private func secured(_ isSecured: Bool) {
+        guard let report = self.onSecured else { return }
+        self.onSecured = nil
+        report(isSecured)
     }
 
     private func ended() {
@@ -100,9 +132,10 @@ final class UpstreamConnection: ChannelDuplexHandler {
         self.output.detach()
         self.loop.remove(self)
         self.pool.forget(self)
+        self.secured(false)
         guard let call = self.call else { return }
         self.call = nil
-        if case .readingBody(.untilClose) = former {
+        if case .readingBody(.untilClose) = former, !self.isBroken, !self.output.isBroken {
             call.upstreamEnded(byClose: true)
         } else {
             call.upstreamFailed(.cut)
@@ -213,6 +246,11 @@ final class UpstreamConnection: ChannelDuplexHandler {
             return false
         case .complete(let head):
             guard let headBytes = buffer.readSlice(length: head.headBytes) else { return false }
+            // The gateway asks for no other protocol (RFC 9110, section 15.2.2).
+            guard head.status != 101 else {
+                self.fail(.invalid(.badStatusLine))
+                return false
+            }
             if head.isInterim { return true }
             self.startBody(head, headBytes: headBytes)
             return true
@@ -276,7 +314,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
             self.fail(.invalid(fault))
         case .success(let progress):
             let start = buffer.readerIndex
-            if let payload = gathered ?? first.flatMap({ buffer.getSlice(at: start + $0.lowerBound, length: $0.count) }) {
+            if let payload = gathered ?? first.flatMap({ buffer.getSlice(at: start + $0.lowerBound, length: $0.count) })
+            {
                 gathered = nil
                 self.call?.upstreamPayload(payload)
             }
@@ -317,7 +356,9 @@ final class UpstreamConnection: ChannelDuplexHandler {
         // An answer may come before the request was sent whole; what is left of it would corrupt the next one.
         self.partialHead = nil
         self.setPaused(false)
-        if self.keepAlive, !hasSurplus, self.output.queuedBytes == 0, !self.loop.bounds.isDraining.load(ordering: .relaxed) {
+        if self.keepAlive, !hasSurplus, self.output.queuedBytes == 0,
+            !self.loop.bounds.isDraining.load(ordering: .relaxed)
+        {
             self.state = .idle
             self.idleSince = self.loop.nanoseconds()
             self.pool.giveBack(self)

@@ -84,7 +84,8 @@ final class UpstreamPool {
             .channelOption(.maxMessagesPerRead, value: 1)
         let tls: NIOSSLContext?
         do {
-            tls = try address.isTLS
+            tls =
+                try address.isTLS
                 ? loop.tls.context(verifiesTLS: self.key.verifiesTLS, authorityFile: self.key.authorityFile) : nil
         } catch {
             loop.logger.error(
@@ -119,8 +120,12 @@ final class UpstreamPool {
                     channel.close(promise: nil)
                     return call.connectFailed(attempt: attempt)
                 }
-                // The call may have left or timed out meanwhile: the connection serves the next one.
-                if !call.connected(connection, attempt: attempt) { connection.becomeIdle() }
+                guard tls != nil else { return Self.hand(connection, to: call, attempt: attempt) }
+                // Until then nothing can have been sent, and what failed costs nothing.
+                connection.whenSecured { isSecured in
+                    guard isSecured else { return call.connectFailed(attempt: attempt) }
+                    Self.hand(connection, to: call, attempt: attempt)
+                }
             case .failure:
                 call.connectFailed(attempt: attempt)
             }
@@ -128,7 +133,15 @@ final class UpstreamPool {
     }
 }
 
+extension UpstreamPool {
+    /// The call may have left or timed out meanwhile: then the connection serves the next one.
+    private static func hand(_ connection: UpstreamConnection, to call: Call, attempt: Int) {
+        if !call.connected(connection, attempt: attempt) { connection.becomeIdle() }
+    }
+}
+
 /// Whether `host` is an IPv4 or IPv6 address, which needs no look-up and no server name in TLS.
 func isAddressLiteral(_ host: String) -> Bool {
-    host.contains(":") || host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    host.contains(":")
+        || host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
 }

@@ -35,8 +35,9 @@ package struct DataPlaneConfiguration: Sendable, Equatable {
     /// Idle upstream connections kept per event loop and address.
     package var idleUpstreamConnectionsMax = 512
     package var upstreamKeepAlive: Duration = .seconds(55)
-    /// Names are looked up again after this long.
-    package var resolutionLifetime: Duration = .seconds(30)
+    /// A connection to a name is not used again after this long, so that a changed address is taken up; each new
+    /// connection looks the name up.
+    package var resolutionLifetime: Duration = .seconds(300)
     /// On SIGTERM running calls get this long.
     package var drainTimeout: Duration = .seconds(30)
 

@@ -110,7 +110,9 @@ extension DataPlaneServer: MetricsSource {
         var total = MetricsSnapshot()
         var calls: [String: CallMetrics] = [:]
         for loop in self.loops {
-            guard let part = try? await loop.eventLoop.submit({ loop.metrics() }).get() else { continue }
+            // Scheduled, because unlike a submitted task it fails when the loop has been shut down.
+            let answer = loop.eventLoop.scheduleTask(in: .nanoseconds(0)) { loop.metrics() }.futureResult
+            guard let part = try? await answer.get() else { continue }
             for figures in part.calls {
                 if calls[figures.deploymentID] == nil {
                     calls[figures.deploymentID] = figures

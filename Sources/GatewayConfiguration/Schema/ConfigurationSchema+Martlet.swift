@@ -87,7 +87,7 @@ extension ConfigurationSchema {
             "Idle provider's connection."),
         .init(
             "resolution_lifetime_seconds", Self.seconds(\.dataPlane.resolutionLifetime),
-            "Providers' names are looked up again after this."),
+            "A connection to a name ends after this long, so that a changed address is taken up."),
         .init(
             "drain_timeout_seconds", Self.seconds(\.dataPlane.drainTimeout),
             "Running calls after SIGTERM."),

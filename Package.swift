@@ -20,6 +20,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -55,7 +56,7 @@ let package = Package(
             "GatewayDataPlane",
             [
                 "GatewayLedger", "GatewayAdmission", "GatewayRouting", "GatewayPricing", "GatewayProviders",
-                "GatewayWire", "GatewayCore", "CMartlet", nioCore, nioPosix, nioSSL, crypto, logging,
+                "GatewayWire", "GatewayCore", "CMartlet", nioCore, nioPosix, nioTLS, nioSSL, crypto, logging,
             ]),
         library(
             "GatewayControlPlane",

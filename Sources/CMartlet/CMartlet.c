@@ -75,11 +75,6 @@ uint32_t cmartlet_crc32c(uint32_t seed, const void *bytes, size_t count) {
     return use_hardware ? crc32c_hardware(seed, bytes, count) : cmartlet_crc32c_portable(seed, bytes, count);
 }
 
-long cmartlet_find(const void *haystack, size_t haystack_count, const void *needle, size_t needle_count) {
-    const char *found = memmem(haystack, haystack_count, needle, needle_count);
-    return found ? found - (const char *)haystack : -1;
-}
-
 static bool is_short_escape(uint8_t byte) {
     return byte == '"' || byte == '\\' || byte == '/' || byte == 'b' || byte == 'f' || byte == 'n' || byte == 'r'
         || byte == 't';

@@ -88,15 +88,15 @@ struct PipeliningTests {
     @Test("whose answers nobody reads are not served without end")
     func unreadAnswers() async throws {
         try await withGateway { setup, _ in
-            setup.add("built-in", port: 0, answer: .text(String(repeating: "x", count: 10_000)))
+            setup.add("built-in", port: 0, answer: .text(String(repeating: "x", count: 1000)))
         } _: { gateway, _ in
             let client = try RawHTTPClient(port: gateway.port, receiveBufferBytes: 16 << 10)
             let request = gateway.requestBytes(Wire.chat("built-in"))
-            let sent = client.socket.writeAsMuchAsFits(request, bytesMax: 64 << 20)
-            // Buffers of both kernels hold some megabytes of answers; a gateway that goes on would have made them all.
-            #expect(gateway.settled < 2000, "served \(gateway.settled) requests for a caller that reads none")
+            let sent = client.socket.writeAsMuchAsFits(request, bytesMax: 32 << 20, patience: 1500)
+            // The kernels hold some megabytes of requests and of answers; a gateway that goes on makes them all.
             #expect(sent < 32 << 20)
-            #expect(sent / request.count > 30, "too little was sent for the test to mean anything")
+            #expect(sent / request.count > 10_000, "too little was sent for the test to mean anything")
+            #expect(gateway.settled < 8000, "served \(gateway.settled) requests for a caller that reads none")
             for number in 0..<(sent / request.count) {
                 let answer = try client.response()
                 #expect(answer.status == 200 && answer.end == .complete, "request \(number)")

@@ -1,4 +1,4 @@
-// Small things that Swift's Glibc overlay does not reach: CRC-32C in hardware, memmem, CPU affinity, fallocate.
+// Small things that Swift's Glibc overlay does not reach: CRC-32C in hardware, vector search, CPU affinity, fallocate.
 #ifndef CMARTLET_H
 #define CMARTLET_H
 
@@ -10,8 +10,6 @@
 uint32_t cmartlet_crc32c(uint32_t seed, const void *bytes, size_t count);
 /// The table version, for comparing the two in a test.
 uint32_t cmartlet_crc32c_portable(uint32_t seed, const void *bytes, size_t count);
-/// Offset of `needle` in `haystack`, or -1.
-long cmartlet_find(const void *haystack, size_t haystack_count, const void *needle, size_t needle_count);
 /// Skips plain ASCII and two-byte escapes (backslash and one of "\/bfnrt) within a JSON string, 64 bytes at a time.
 /// Returns the offset of the first byte that is something else (closing quote, control character, not ASCII, another
 /// or an incomplete escape), or `end`; adds the number of escapes skipped to `*escapes`. Reads only [position, end).

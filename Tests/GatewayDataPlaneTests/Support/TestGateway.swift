@@ -98,7 +98,7 @@ final class TestGateway: Sendable {
         self.directory = NSTemporaryDirectory() + "/martlet-plane-\(UUID().uuidString)"
         self.journal = try Journal.open(
             directory: self.directory,
-            configuration: JournalConfiguration(segmentBytes: 1 << 20, bytesMax: 8 << 20, syncInterval: nil),
+            configuration: JournalConfiguration(segmentBytes: 1 << 20, bytesMax: 64 << 20, syncInterval: nil),
             clock: ManualWallClock()
         ).journal
         self.keys.set(Self.record(Self.key, number: 1), startingSpend: .zero)

@@ -90,6 +90,18 @@ struct LedgerAuditorTests {
         #expect(differences == ["row 2 of stream 1 differs from the journal in key, user, team, cost"])
     }
 
+    @Test("takes rows that are shipped while it looks for what they are", arguments: 0..<6)
+    func verifiesBesideShipping(queries: Int) async throws {
+        let directory = TemporaryDirectory()
+        let store = MemoryLedgerStore()
+        let (journal, _) = try openJournal(directory)
+        try journal.record(1...3, payer: .sample(), route: .sample())
+        let shipping = ShippingStore(store, after: queries) {
+            try await LedgerShipper(journal: journal, store: store, sleep: { _ in }).shipNow()
+        }
+        #expect(try await LedgerAuditor(store: shipping, journalDirectory: directory.path).verify() == [])
+    }
+
     @Test("finds an attempt that is in the store and again in the journal behind it")
     func findsDoubles() async throws {
         let directory = TemporaryDirectory()
@@ -102,6 +114,47 @@ struct LedgerAuditorTests {
         let differences = try await LedgerAuditor(store: store, journalDirectory: directory.path).verify()
         #expect(differences.count == 3, "\(differences)")
     }
+}
+
+/// A store that rows are shipped to between two of its reader's queries.
+private actor ShippingStore: LedgerStore {
+    private let store: any LedgerStore
+    private let ship: @Sendable () async throws(LedgerError) -> Void
+    private var queriesLeft: Int
+
+    init(
+        _ store: any LedgerStore, after queries: Int, ship: @escaping @Sendable () async throws(LedgerError) -> Void
+    ) {
+        self.store = store
+        self.queriesLeft = queries
+        self.ship = ship
+    }
+
+    func usage(_ query: UsageQuery) async throws(LedgerError) -> [UsageRow] {
+        if self.queriesLeft == 0 { try await self.ship() }
+        self.queriesLeft -= 1
+        return try await self.store.usage(query)
+    }
+
+    func takeStream(_ journal: JournalID) async throws(LedgerError) -> StreamPosition {
+        try await self.store.takeStream(journal)
+    }
+
+    func append(_ events: [UsageEvent], at position: StreamPosition) async throws(LedgerError) -> AppendOutcome {
+        try await self.store.append(events, at: position)
+    }
+
+    func fold() async throws(LedgerError) -> Int { try await self.store.fold() }
+
+    func keySpend() async throws(LedgerError) -> [VirtualKeyID: NanoUSD] { try await self.store.keySpend() }
+
+    func counter(_ dimension: CounterDimension) async throws(LedgerError) -> UsageCounter {
+        try await self.store.counter(dimension)
+    }
+
+    func rebuildCounters() async throws(LedgerError) { try await self.store.rebuildCounters() }
+
+    func verify() async throws(LedgerError) -> [String] { try await self.store.verify() }
 }
 
 @Suite("A usage export")

@@ -34,6 +34,9 @@ package final class ScriptedUpstream: Sendable {
     package var calls: [UpstreamCall] { self.state.withLock { $0.calls } }
     package var connectionsAccepted: Int { self.state.withLock { $0.connectionsAccepted } }
 
+    /// Connections that it has not closed yet.
+    package var connectionsOpen: Int { self.state.withLock { $0.connections.count } }
+
     /// Calls whose body named this `user`.
     package func calls(of user: String) -> [UpstreamCall] { self.calls.filter { $0.user == user } }
 

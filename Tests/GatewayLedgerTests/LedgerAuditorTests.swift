@@ -96,7 +96,7 @@ struct LedgerAuditorTests {
         let store = MemoryLedgerStore()
         let (journal, _) = try openJournal(directory)
         try journal.record(1...3, payer: .sample(), route: .sample())
-        let shipping = ShippingStore(store, after: queries) {
+        let shipping = ShippingStore(store, after: queries) { () async throws(LedgerError) in
             try await LedgerShipper(journal: journal, store: store, sleep: { _ in }).shipNow()
         }
         #expect(try await LedgerAuditor(store: shipping, journalDirectory: directory.path).verify() == [])

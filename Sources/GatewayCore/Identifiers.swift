@@ -47,16 +47,36 @@ package struct UUIDBits: Hashable, Sendable {
     /// Writes the 36 ASCII bytes of the lower-case form; `buffer` must have room for them.
     package func writeText(to buffer: UnsafeMutableRawBufferPointer) {
         precondition(buffer.count >= 36, "a UUID needs 36 bytes")
-        var position = 0
-        for index in 0..<32 {
-            if index == 8 || index == 12 || index == 16 || index == 20 {
-                buffer[position] = UInt8(ascii: "-")
-                position += 1
-            }
-            let word = index < 16 ? self.high : self.low
-            buffer[position] = hexDigit(UInt8(truncatingIfNeeded: word >> UInt64(60 - (index & 15) * 4)) & 15)
-            position += 1
+        let first = Self.hexDigits(UInt32(truncatingIfNeeded: self.high >> 32))
+        let second = Self.hexDigits(UInt32(truncatingIfNeeded: self.high))
+        let third = Self.hexDigits(UInt32(truncatingIfNeeded: self.low >> 32))
+        let fourth = Self.hexDigits(UInt32(truncatingIfNeeded: self.low))
+        let dash = UInt8(ascii: "-")
+        func store(_ value: some FixedWidthInteger & BitwiseCopyable, at offset: Int) {
+            buffer.storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
         }
+        store(first, at: 0)
+        store(dash, at: 8)
+        store(UInt32(truncatingIfNeeded: second), at: 9)
+        store(dash, at: 13)
+        store(UInt32(truncatingIfNeeded: second >> 32), at: 14)
+        store(dash, at: 18)
+        store(UInt32(truncatingIfNeeded: third), at: 19)
+        store(dash, at: 23)
+        store(UInt32(truncatingIfNeeded: third >> 32), at: 24)
+        store(fourth, at: 28)
+    }
+
+    /// Eight hexadecimal digits at once, the first in the lowest byte: one nibble is spread into each byte, then 9 is
+    /// told from a by a carry into bit 4.
+    @inline(__always)
+    private static func hexDigits(_ value: UInt32) -> UInt64 {
+        var spread = UInt64(value.byteSwapped)
+        spread = (spread | spread << 16) & 0x0000_FFFF_0000_FFFF
+        spread = (spread | spread << 8) & 0x00FF_00FF_00FF_00FF
+        spread = (spread >> 4 | spread << 8) & 0x0F0F_0F0F_0F0F_0F0F
+        let letters = (spread &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return spread &+ 0x3030_3030_3030_3030 &+ letters &* 39
     }
 
     package var text: String {

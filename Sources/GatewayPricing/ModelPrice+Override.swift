@@ -16,12 +16,17 @@ extension ModelPrice {
     /// and thresholds. `tiered_pricing` drops every inherited rate per token. A key with a tier or threshold in its
     /// name changes that cell alone.
     ///
+    /// xAI charges from a threshold on, all others above it; so under its keys `_above_200k_tokens` means more than
+    /// 199,999, as in the catalogue. The ranges of `tiered_pricing` say themselves where they begin.
+    ///
     /// `version` is `config-` and eight hexadecimal digits that depend on all resulting rates; without any rate in
     /// `override` it stays what it was.
     package func overridden(by override: PriceOverride) -> ModelPrice {
+        let isInclusive = self.provider == Self.inclusiveThresholdProvider && !override.replacesTokenRates
+        let overriding = isInclusive ? override.rates.map(\.includingItsThreshold) : override.rates
         let inherited = self.rates.filter { old in
             if override.replacesTokenRates && old.kind.isPerToken { return false }
-            return !override.rates.contains { $0.supersedes(old) }
+            return !overriding.contains { $0.supersedes(old) }
         }
         func price(rates: [Rate], version: String) -> ModelPrice {
             ModelPrice(
@@ -29,10 +34,13 @@ extension ModelPrice {
                 maxInputTokens: override.maxInputTokens ?? self.maxInputTokens,
                 maxOutputTokens: override.maxOutputTokens ?? self.maxOutputTokens, rates: rates, version: version)
         }
-        if override.rates.isEmpty { return price(rates: self.rates, version: self.version) }
-        let changed = price(rates: inherited + override.rates, version: self.version)
+        if overriding.isEmpty { return price(rates: self.rates, version: self.version) }
+        let changed = price(rates: inherited + overriding, version: self.version)
         return price(rates: changed.rates, version: "config-" + Self.digest(of: changed.rates))
     }
+
+    /// The same stands in scripts/make-price-catalogue.
+    private static let inclusiveThresholdProvider = "xai"
 
     /// FNV-1a over the rates as text, folded to 32 bits. Names a version; protects nothing.
     private static func digest(of rates: [Rate]) -> String {
@@ -46,6 +54,13 @@ extension ModelPrice {
 }
 
 extension Rate {
+    /// This rate for requests with as many input tokens as its threshold, too.
+    fileprivate var includingItsThreshold: Rate {
+        Rate(
+            kind: self.kind, tier: self.tier, aboveInputTokens: max(0, self.aboveInputTokens - 1),
+            picodollars: self.picodollars)
+    }
+
     /// Whether setting this rate makes `old`, an inherited one, void.
     fileprivate func supersedes(_ old: Rate) -> Bool {
         if self.isSameCell(as: old) { return true }

@@ -22,10 +22,8 @@ package struct ModelPrice: Hashable, Sendable {
     /// Version of the catalogue, such as `2026-11-22`, or `config-1a2b3c4d` for overridden values.
     package let version: String
 
-    /// Ascending; the first is 0.
-    let thresholds: [Int64]
-    /// By tier, then by threshold.
-    let resolved: [TokenRates]
+    /// What a call's cost is made of, apart from the rest so that nothing else is copied for it.
+    package let tokenPricing: TokenPricing
 
     /// One call never costs more than this, a million dollars: what a provider that reports absurd counts can do to a
     /// sum stays bounded, so that sums of millions of calls cannot overflow.
@@ -44,10 +42,11 @@ package struct ModelPrice: Hashable, Sendable {
         self.version = version
         let table = RateTable(rates)
         self.rates = table.rates
-        self.thresholds = table.thresholds
-        self.resolved = ServiceTier.allCases.flatMap { tier in
-            table.thresholds.indices.map { table.tokenRates(tier: tier, level: $0) }
-        }
+        self.tokenPricing = TokenPricing(
+            thresholds: table.thresholds,
+            resolved: ServiceTier.allCases.flatMap { tier in
+                table.thresholds.indices.map { table.tokenRates(tier: tier, level: $0) }
+            })
     }
 
     /// Whether any rate per token is known. `false`: the model is priced in other units only, so that the cost of a
@@ -58,12 +57,34 @@ package struct ModelPrice: Hashable, Sendable {
     /// highest threshold that its input tokens (cached ones included) exceed, not only the excess.
     /// Never traps; 0...`costMax`. About 15 ns.
     package func cost(of usage: TokenUsage, tier: ServiceTier) -> NanoUSD {
-        // In place: a copy of the rates would cost as much as the arithmetic.
-        self.resolved[self.index(tier: tier, inputTokens: usage.input)].cost(of: usage)
+        self.tokenPricing.cost(of: usage, tier: tier)
     }
 
     /// The rates for a request of `inputTokens`.
     package func tokenRates(tier: ServiceTier, inputTokens: Int64) -> TokenRates {
+        self.tokenPricing.rates(tier: tier, inputTokens: inputTokens)
+    }
+
+    /// A given rate per unit, for calls that are not metered in tokens: picodollars. `nil`: not in the price list.
+    package func picodollars(_ kind: RateKind) -> Int64? {
+        self.rates.first { $0.kind == kind && $0.tier == .standard && $0.aboveInputTokens == 0 }?.picodollars
+    }
+}
+
+/// The rates of a model per token, by service tier and by size of the request.
+package struct TokenPricing: Hashable, Sendable {
+    /// Ascending; the first is 0.
+    let thresholds: [Int64]
+    /// By tier, then by threshold.
+    let resolved: [TokenRates]
+
+    /// As `ModelPrice.cost(of:tier:)`.
+    package func cost(of usage: TokenUsage, tier: ServiceTier) -> NanoUSD {
+        // In place: a copy of the rates would cost as much as the arithmetic.
+        self.resolved[self.index(tier: tier, inputTokens: usage.input)].cost(of: usage)
+    }
+
+    func rates(tier: ServiceTier, inputTokens: Int64) -> TokenRates {
         self.resolved[self.index(tier: tier, inputTokens: inputTokens)]
     }
 
@@ -71,10 +92,5 @@ package struct ModelPrice: Hashable, Sendable {
         var level = self.thresholds.count &- 1
         while level > 0 && inputTokens <= self.thresholds[level] { level &-= 1 }
         return Int(tier.rawValue) &* self.thresholds.count &+ level
-    }
-
-    /// A given rate per unit, for calls that are not metered in tokens: picodollars. `nil`: not in the price list.
-    package func picodollars(_ kind: RateKind) -> Int64? {
-        self.rates.first { $0.kind == kind && $0.tier == .standard && $0.aboveInputTokens == 0 }?.picodollars
     }
 }

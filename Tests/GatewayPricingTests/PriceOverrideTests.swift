@@ -40,6 +40,20 @@ struct PriceOverrideTests {
         #expect(free.maxInputTokens == 128_000)
     }
 
+    @Test("of xAI holds from its threshold on, and takes the place of the catalogue's")
+    func inclusiveThreshold() throws {
+        let price = try shipped("xai/grok-4.3").overridden(
+            by: try self.override(("input_cost_per_token_above_200k_tokens", "9e-6")))
+        #expect(price.nanos(usage(199_999, 0)) == 249_998_750)
+        #expect(price.nanos(usage(200_000, 0)) == 1_800_000_000)
+        #expect(price.rates.filter { $0.kind == .input && $0.tier == .standard }.count == 2)
+        let other = self.unknown.overridden(
+            by: try self.override(
+                ("input_cost_per_token", "1e-6"), ("input_cost_per_token_above_200k_tokens", "2e-6")))
+        #expect(other.nanos(usage(200_000, 0)) == 200_000_000)
+        #expect(other.nanos(usage(200_001, 0)) == 400_002_000)
+    }
+
     @Test("of one kind leaves the others, and of one cell leaves the rest")
     func otherRates() throws {
         let base = try price("input=10", "input>100=20", "cache_read=1", "cache_read>100=2", "output=30")

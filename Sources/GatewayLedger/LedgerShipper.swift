@@ -50,6 +50,7 @@ package actor LedgerShipper {
     private let store: any LedgerStore
     private let configuration: LedgerShipperConfiguration
     private let sleep: @Sendable (Duration) async throws -> Void
+    private let breathe: @Sendable () async -> Void
     private var generator: any RandomNumberGenerator & Sendable
     private let shared = Mutex(ShipperStatus(applied: nil, lagEvents: 0, lastError: nil))
 
@@ -61,17 +62,22 @@ package actor LedgerShipper {
     private var isBusy = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    /// - Parameter sleep: waits; throws when the task is cancelled.
+    /// - Parameters:
+    ///   - sleep: waits; throws when the task is cancelled.
+    ///   - breathe: called between pieces of a large batch, so that reading it does not hold a core that event loops
+    ///     share.
     package init(
         journal: Journal, store: any LedgerStore, configuration: LedgerShipperConfiguration = .init(),
         generator: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
-        sleep: @escaping @Sendable (Duration) async throws -> Void
+        sleep: @escaping @Sendable (Duration) async throws -> Void,
+        breathe: @escaping @Sendable () async -> Void = {}
     ) {
         self.journal = journal
         self.store = store
         self.configuration = configuration
         self.generator = generator
         self.sleep = sleep
+        self.breathe = breathe
     }
 
     package nonisolated var status: ShipperStatus { self.shared.withLock { $0 } }
@@ -143,8 +149,7 @@ package actor LedgerShipper {
                 position = try await self.take()
             }
             if self.pending.isEmpty {
-                self.pending = try self.journal.readSettlements(
-                    after: position.applied, limit: self.configuration.batchMax)
+                self.pending = try await self.readBatch(after: position.applied)
             }
             if self.pending.isEmpty { break }
             self.settle(try await self.store.append(self.pending, at: position), of: position)
@@ -154,6 +159,21 @@ package actor LedgerShipper {
         }
         if let applied = self.position?.applied { try self.journal.trim(through: applied) }
     }
+
+    /// The next settlements, at most `batchMax`, read in pieces.
+    private func readBatch(after applied: Int64) async throws(LedgerError) -> [UsageEvent] {
+        var batch: [UsageEvent] = []
+        while batch.count < self.configuration.batchMax {
+            let limit = min(Self.pieceMax, self.configuration.batchMax - batch.count)
+            let piece = try self.journal.readSettlements(after: applied + Int64(batch.count), limit: limit)
+            if batch.isEmpty { batch = piece } else { batch += piece }
+            if piece.count < limit { break }
+            await self.breathe()
+        }
+        return batch
+    }
+
+    private static let pieceMax = 512
 
     private func take() async throws(LedgerError) -> StreamPosition {
         let position = try await self.store.takeStream(self.journal.journalID)

@@ -105,7 +105,7 @@ extension SQLiteStore: KeyStore {
     }
 
     /// Takes the next position. Writers come one by one, so positions have no gaps; the newest entry always stays.
-    private static func logChange(_ database: Database, _ kind: Change.Kind, reference: String) throws {
+    static func logChange(_ database: Database, _ kind: Change.Kind, reference: String) throws {
         try SQLStatement.run(
             database,
             """

@@ -41,7 +41,8 @@ extension SQLiteStore: LedgerStore {
             let first = Place(streamID: position.streamID, sequence: position.applied + 1)
             var inserter = UsageInserter(database)
             try self.identities.withLock { identities in
-                try inserter.insert(events, at: first, identities: &identities)
+                try inserter.insert(
+                    events, at: first, identities: &identities, breathe: self.options.breathe)
             }
             try self.reached(.rowsInserted)
             try UsageBlocks.widen(database, by: events, at: first)

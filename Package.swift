@@ -44,6 +44,7 @@ let package = Package(
     ],
     targets: [
         .target(name: "CMartlet"),
+        .systemLibrary(name: "CPostgres", providers: [.apt(["libpq-dev"])]),
         library("GatewayCore", []),
         library("GatewayWire", ["GatewayCore", "CMartlet"]),
         library("GatewayPricing", ["GatewayCore"]),
@@ -52,6 +53,8 @@ let package = Package(
         library("GatewayAdmission", ["GatewayCore"]),
         library("GatewayLedger", ["GatewayCore", "CMartlet"]),
         library("GatewaySQLite", ["GatewayLedger", "GatewayCore", grdb, grdbSQLite]),
+        library("GatewayPostgres", ["GatewayLedger", "GatewayCore", "CPostgres"]),
+        library("GatewayFleet", ["GatewayLedger", "GatewayAdmission", "GatewayCore", logging]),
         library(
             "GatewayDataPlane",
             [
@@ -64,15 +67,15 @@ let package = Package(
         library(
             "GatewayConfiguration",
             [
-                "GatewayDataPlane", "GatewayRouting", "GatewayPricing", "GatewayProviders", "GatewayLedger",
-                "GatewayCore", yams,
+                "GatewayControlPlane", "GatewayDataPlane", "GatewayPostgres", "GatewayRouting", "GatewayPricing",
+                "GatewayProviders", "GatewayLedger", "GatewayCore", yams,
             ]),
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "GatewayConfiguration", "GatewayControlPlane", "GatewayDataPlane", "GatewaySQLite", "GatewayLedger",
-                "GatewayRouting", "GatewayAdmission", "GatewayPricing", "GatewayProviders", "GatewayCore", "CMartlet",
-                argumentParser, logging, crypto,
+                "GatewayConfiguration", "GatewayControlPlane", "GatewayDataPlane", "GatewayFleet", "GatewayPostgres",
+                "GatewaySQLite", "GatewayLedger", "GatewayRouting", "GatewayAdmission", "GatewayPricing",
+                "GatewayProviders", "GatewayCore", "CMartlet", argumentParser, logging, crypto,
             ], swiftSettings: strict),
         .target(
             name: "TestSupport", dependencies: ["GatewayLedger", "GatewayCore"], swiftSettings: strict),
@@ -83,19 +86,23 @@ let package = Package(
             "GatewayDataPlaneTests",
             [
                 "GatewayDataPlane", "GatewayLedger", "GatewayAdmission", "GatewayRouting", "GatewayPricing",
-                "GatewayProviders", "GatewayWire", "GatewayCore", nioCore, crypto, logging,
+                "GatewayProviders", "GatewayWire", "GatewayCore", nioCore, nioEmbedded, nioSSL, crypto, logging,
             ]),
         tests("GatewayWireTests", ["GatewayWire", "GatewayCore", "CMartlet"]),
         tests("GatewayPricingTests", ["GatewayPricing", "GatewayCore"]),
         tests("GatewayProvidersTests", ["GatewayProviders", "GatewayWire", "GatewayCore"]),
         tests("GatewayLedgerTests", ["GatewayLedger", "GatewayCore"]),
         tests("GatewaySQLiteTests", ["GatewaySQLite", "GatewayLedger", "GatewayCore", grdb]),
+        tests("GatewayPostgresTests", ["GatewayPostgres", "GatewayLedger", "GatewayCore"]),
+        tests("GatewayFleetTests", ["GatewayFleet", "GatewayLedger", "GatewayAdmission", "GatewayCore", logging]),
         tests(
             "GatewayControlPlaneTests",
             ["GatewayControlPlane", "GatewayAdmission", "GatewayLedger", "GatewayCore", logging], exclude: ["Golden"]),
         tests(
             "GatewayConfigurationTests",
-            ["GatewayConfiguration", "GatewayDataPlane", "GatewayRouting", "GatewayCore"], exclude: ["Golden"]),
+            [
+                "GatewayConfiguration", "GatewayControlPlane", "GatewayDataPlane", "GatewayRouting", "GatewayCore",
+            ], exclude: ["Golden"]),
         tests("TidyTests", []),
         tests("EndToEndTests", ["martlet"], exclude: ["Python"]),
     ]

@@ -8,6 +8,7 @@ enum LayerRule {
 
     static let targets: [String: Target] = [
         "CMartlet": Target(layer: 0, outside: []),
+        "CPostgres": Target(layer: 0, outside: []),
         "GatewayCore": Target(layer: 0, outside: []),
         "GatewayWire": Target(layer: 1, outside: []),
         "GatewayProviders": Target(layer: 2, outside: []),
@@ -15,6 +16,8 @@ enum LayerRule {
         "GatewayRouting": Target(layer: 2, outside: []),
         "GatewayAdmission": Target(layer: 2, outside: []),
         "GatewayLedger": Target(layer: 3, outside: ["Logging"]),
+        "GatewayPostgres": Target(layer: 4, outside: ["CPostgres"]),
+        "GatewayFleet": Target(layer: 5, outside: ["Logging"]),
         "GatewaySQLite": Target(layer: 4, outside: ["GRDB*", "Foundation", "Logging"]),
         "GatewayDataPlane": Target(layer: 6, outside: ["NIO*", "Crypto", "Logging"]),
         "GatewayControlPlane": Target(layer: 6, outside: ["Foundation", "Crypto", "Logging"]),

@@ -1,0 +1,149 @@
+import GatewayCore
+import GatewayLedger
+
+/// The small fields of a usage row in one integer: seven columns less to send, store and check for each row. The layout
+/// is the one of the SQLite store and never changes.
+///
+///     bits  0...15  flags           32...35  kind        44      is_stream
+///          16...31  status          36...39  outcome     48...55 attempt
+///                                   40...43  service tier
+struct UsageBits {
+    let rawValue: Int64
+
+    init(rawValue: Int64) { self.rawValue = rawValue }
+
+    @inline(__always)
+    init(_ event: borrowing UsageEvent) {
+        let low = UInt64(event.flags.rawValue) | UInt64(event.status) << 16
+        let middle =
+            UInt64(event.kind.rawValue) << 32 | UInt64(event.outcome.rawValue) << 36
+            | UInt64(event.serviceTier.rawValue) << 40
+        let high = (event.isStream ? 1 << 44 : 0 as UInt64) | UInt64(event.attempt) << 48
+        self.rawValue = Int64(bitPattern: low | middle | high)
+    }
+
+    private func field(_ shift: UInt64, mask: UInt64) -> UInt64 { UInt64(bitPattern: self.rawValue) >> shift & mask }
+
+    var flags: UsageFlags { UsageFlags(rawValue: UInt16(truncatingIfNeeded: self.rawValue)) }
+    var status: UInt16 { UInt16(truncatingIfNeeded: self.field(16, mask: 0xFFFF)) }
+    /// `nil`: a number that this version does not know; so for the next two.
+    var kind: CallKind? { CallKind(rawValue: UInt8(self.field(32, mask: 15))) }
+    var outcome: AttemptOutcome? { AttemptOutcome(rawValue: UInt8(self.field(36, mask: 15))) }
+    var serviceTier: ServiceTier? { ServiceTier(rawValue: UInt8(self.field(40, mask: 15))) }
+    var isStream: Bool { self.field(44, mask: 1) == 1 }
+    var attempt: UInt8 { UInt8(self.field(48, mask: 255)) }
+}
+
+/// How events become arrays, one for each column, and rows become events.
+enum UsageColumns {
+    /// The token kinds that are nearly always 0, with their columns. An array for a kind that no event has is sent
+    /// empty, which `unnest` fills up with NULL, and NULL means 0: it costs nothing, neither here nor there.
+    private static var rareTokens: [KeyPath<TokenUsage, Int64> & Sendable] {
+        [
+            \.cachedInput, \.reasoningOutput, \.cacheWriteInput, \.cacheWriteLongInput, \.audioInput, \.imageInput,
+            \.audioOutput, \.imageOutput,
+        ]
+    }
+
+    /// In the order of the arrays below.
+    static let names = [
+        "request_id", "started_at", "payer_id", "route_id", "duration", "first_byte", "bits", "input", "output", "cost",
+        "cached_input", "reasoning_output", "cache_write_input", "cache_write_long_input", "audio_input", "image_input",
+        "audio_output", "image_output", "end_user",
+    ]
+    static let types = [
+        "uuid", "bigint", "int", "int", "bigint", "bigint", "bigint", "bigint", "bigint", "bigint", "bigint", "bigint",
+        "bigint", "bigint", "bigint", "bigint", "bigint", "bigint", "text",
+    ]
+
+    /// - Parameters:
+    ///   - payers: the row number of each event's payer.
+    ///   - routes: the row number of each event's route.
+    static func append(
+        _ events: [UsageEvent], payers: [Int32], routes: [Int32], to parameters: inout PostgresParameters
+    ) {
+        parameters.uuidArray(events) { $0.requestID.bits }
+        parameters.int8Array(events) { $0.startedAt.rawValue }
+        parameters.int4Array(payers) { $0 }
+        parameters.int4Array(routes) { $0 }
+        parameters.int8Array(events) { $0.durationMicroseconds }
+        parameters.int8Array(events) { $0.firstByteMicroseconds }
+        parameters.int8Array(events) { UsageBits($0).rawValue }
+        parameters.int8Array(events) { $0.usage.input }
+        parameters.int8Array(events) { $0.usage.output }
+        parameters.int8Array(events) { $0.cost.rawValue }
+        for path in Self.rareTokens {
+            let isPresent = events.contains { $0.usage[keyPath: path] != 0 }
+            parameters.int8Array(isPresent ? events[...] : []) { $0.usage[keyPath: path] }
+        }
+        let hasEndUsers = events.contains { $0.endUser != nil }
+        parameters.textArray(hasEndUsers ? events[...] : []) { $0.endUser }
+    }
+
+    /// The columns that `event` reads, from `usage u`, `payer p` and `route r`.
+    static let selection = """
+        u.stream_id, u.seq, u.request_id, u.started_at, u.duration, u.first_byte, u.bits, u.input, u.output, u.cost,
+            u.cached_input, u.reasoning_output, u.cache_write_input, u.cache_write_long_input, u.audio_input,
+            u.image_input, u.audio_output, u.image_output, u.end_user, u.payer_id, u.route_id,
+            p.key_id, p.digest, p.user_id, p.team_id,
+            r.model_group, r.model, r.provider, r.deployment_id, r.price_version
+        """
+
+    /// Rows as events; those of one payer or route share its object.
+    static func rows(_ rows: PostgresRows) throws(LedgerError) -> [UsageRow] {
+        var payers: [Int64: PayerIdentity] = [:]
+        var routes: [Int64: RouteIdentity] = [:]
+        var result: [UsageRow] = []
+        result.reserveCapacity(rows.count)
+        for row in 0..<rows.count {
+            let (stream, sequence) = (rows.integer(row, 0), rows.integer(row, 1))
+            let payer = payers[rows.integer(row, 19)] ?? Self.payer(rows, row)
+            let route = routes[rows.integer(row, 20)] ?? Self.route(rows, row)
+            guard let payer, let route, let event = Self.event(rows, row, payer, route) else {
+                throw .corrupt(
+                    "Row \(sequence) of stream \(stream) has a missing payer or route, or was written by a newer "
+                        + "version of the program.")
+            }
+            payers[rows.integer(row, 19)] = payer
+            routes[rows.integer(row, 20)] = route
+            result.append(UsageRow(streamID: stream, sequence: sequence, event: event))
+        }
+        return result
+    }
+
+    private static func payer(_ rows: PostgresRows, _ row: Int) -> PayerIdentity? {
+        guard let digest = KeyDigest(bytes: rows.bytes(row, 22)) else { return nil }
+        return PayerIdentity(
+            keyID: VirtualKeyID(rows.uuid(row, 21)), digest: digest, userID: rows.optionalText(row, 23),
+            teamID: rows.optionalText(row, 24))
+    }
+
+    private static func route(_ rows: PostgresRows, _ row: Int) -> RouteIdentity? {
+        if rows.isNull(row, 25) { return nil }
+        return RouteIdentity(
+            modelGroup: rows.text(row, 25), model: rows.text(row, 26), provider: rows.text(row, 27),
+            deploymentID: rows.text(row, 28), priceVersion: rows.text(row, 29))
+    }
+
+    private static func event(
+        _ rows: PostgresRows, _ row: Int, _ payer: PayerIdentity, _ route: RouteIdentity
+    ) -> UsageEvent? {
+        let bits = UsageBits(rawValue: rows.integer(row, 6))
+        guard let kind = bits.kind, let outcome = bits.outcome, let tier = bits.serviceTier else { return nil }
+        var usage = TokenUsage(input: rows.integer(row, 7), output: rows.integer(row, 8))
+        usage.cachedInput = rows.integer(row, 10)
+        usage.reasoningOutput = rows.integer(row, 11)
+        usage.cacheWriteInput = rows.integer(row, 12)
+        usage.cacheWriteLongInput = rows.integer(row, 13)
+        usage.audioInput = rows.integer(row, 14)
+        usage.imageInput = rows.integer(row, 15)
+        usage.audioOutput = rows.integer(row, 16)
+        usage.imageOutput = rows.integer(row, 17)
+        return UsageEvent(
+            requestID: RequestID(rows.uuid(row, 2)), attempt: bits.attempt, payer: payer, route: route, kind: kind,
+            isStream: bits.isStream, startedAt: UnixMicroseconds(rawValue: rows.integer(row, 3)),
+            durationMicroseconds: rows.integer(row, 4), firstByteMicroseconds: rows.integer(row, 5), usage: usage,
+            serviceTier: tier, cost: NanoUSD(rawValue: rows.integer(row, 9)), status: bits.status, outcome: outcome,
+            flags: bits.flags, endUser: rows.optionalText(row, 18))
+    }
+}

@@ -1,0 +1,67 @@
+import GatewayCore
+import GatewayLedger
+import GatewayPostgres
+import TestSupport
+import Testing
+
+@Suite("A PostgreSQL store")
+struct PostgresStoreTests {
+    @Test(
+        "behaves as every ledger store",
+        arguments: LedgerStoreConformance.behaviours + LedgerStoreConformance.hardBehaviours)
+    func conformsToLedgerStore(_ behaviour: LedgerStoreBehaviour) async throws {
+        try await behaviour.check { try await PostgresBench.freshStore() }
+    }
+
+    @Test("behaves the same without prepared statements", arguments: LedgerStoreConformance.behaviours)
+    func conformsUnprepared(_ behaviour: LedgerStoreBehaviour) async throws {
+        try await behaviour.check { try await PostgresBench.freshStore(parameters: "statement_cache=off") }
+    }
+
+    @Test("behaves as every key store", arguments: KeyStoreConformance.behaviours)
+    func conformsToKeyStore(_ behaviour: KeyStoreBehaviour) async throws {
+        try await behaviour.check { try await PostgresBench.freshStore() }
+    }
+
+    @Test("behaves as every fleet store", arguments: FleetStoreConformance.behaviours)
+    func conformsToFleetStore(_ behaviour: FleetStoreBehaviour) async throws {
+        try await behaviour.check { try await PostgresBench.fleetSubject() }
+    }
+
+    @Test("behaves as every model store", arguments: ModelStoreConformance.behaviours)
+    func conformsToModelStore(_ behaviour: ModelStoreBehaviour) async throws {
+        try await behaviour.check {
+            let store = try await PostgresBench.freshStore()
+            return ModelStoreBehaviour.Subject(
+                store: store, changes: { try await store.changes(after: 0, limit: 1000) })
+        }
+    }
+}
+
+@Suite("A fleet store in memory")
+struct MemoryFleetStoreTests {
+    @Test("behaves as every fleet store", arguments: FleetStoreConformance.behaviours)
+    func conformsToFleetStore(_ behaviour: FleetStoreBehaviour) async throws {
+        try await behaviour.check {
+            let clock = ManualWallClock()
+            let log = MemoryChangeLog(clock: clock)
+            let store = MemoryFleetStore(clock: clock, log: log)
+            return FleetStoreBehaviour.Subject(
+                fleet: store, ledger: store, change: { log.append(.key, "key") }, advance: { clock.advance(by: $0) })
+        }
+    }
+
+    @Test("behaves as every ledger store", arguments: LedgerStoreConformance.behaviours)
+    func conformsToLedgerStore(_ behaviour: LedgerStoreBehaviour) async throws {
+        try await behaviour.check { MemoryFleetStore() }
+    }
+
+    @Test("has a twin for models that behaves as every model store", arguments: ModelStoreConformance.behaviours)
+    func conformsToModelStore(_ behaviour: ModelStoreBehaviour) async throws {
+        try await behaviour.check {
+            let log = MemoryChangeLog()
+            return ModelStoreBehaviour.Subject(
+                store: MemoryModelStore(log: log), changes: { log.changes(after: 0, limit: 1000) })
+        }
+    }
+}

@@ -1,0 +1,10 @@
+/// Keys of log metadata. Messages are constants; facts go under these.
+enum LogKey: String {
+    case changePosition = "change.position"
+    case errorMessage = "error.message"
+    case jobName = "job.name"
+    case jobResult = "job.result"
+    case journalDirectory = "journal.directory"
+    case journalEvents = "journal.events"
+    case leaseEpoch = "lease.epoch"
+}

@@ -1,7 +1,9 @@
 import GatewayCore
 import Synchronization
 
-/// Running spend of one virtual key on this pod: what the store had folded at start plus every settlement since.
+/// Running spend of one virtual key as this pod knows it: what the store had folded when it was last asked, and every
+/// settlement made here since. Never more than what was really spent, and the same on all pods as soon as everything
+/// has been folded.
 package final class SpendCounter: Sendable {
     private let nanos: Atomic<Int64>
 
@@ -10,6 +12,10 @@ package final class SpendCounter: Sendable {
     package var spend: NanoUSD { NanoUSD(rawValue: self.nanos.load(ordering: .relaxed)) }
 
     package func add(_ cost: NanoUSD) { self.nanos.wrappingAdd(cost.rawValue, ordering: .relaxed) }
+
+    /// Takes over what the store has folded, of all pods. Both figures are lower bounds of the truth, so the larger one
+    /// is right and nothing counts twice, provided that a settlement is added here before the store can have it.
+    package func raise(to folded: NanoUSD) { self.nanos.max(folded.rawValue, ordering: .relaxed) }
 }
 
 /// One virtual key as calls see it: an immutable state, replaced whole when the key changes. The spend counter lives on

@@ -16,11 +16,14 @@ package struct DataPlaneConfiguration: Sendable, Equatable {
     package var headBytesMax = 32 << 10
     package var connectionsMax = 20_000
     /// Whole head and whole body of a request must arrive within these.
+    /// A connection on which nothing has been asked yet, a TLS handshake included, is closed after `headTimeout`, too.
     package var headTimeout: Duration = .seconds(15)
     package var bodyTimeout: Duration = .seconds(25)
     /// A body that makes progress may take longer than `bodyTimeout`: this many bytes extend it by a second.
     package var bodyBytesPerSecondMin = 64 << 10
     package var keepAliveTimeout: Duration = .seconds(300)
+    /// The control plane has to answer a management request within this.
+    package var controlTimeout: Duration = .seconds(60)
     /// A caller that does not read its answer is cut after this long without progress.
     package var writeTimeout: Duration = .seconds(60)
     package var connectTimeout: Duration = .seconds(5)

@@ -76,6 +76,9 @@ package final class DataPlaneServer: Sendable {
         return try NIOSSLContext(configuration: tls)
     }
 
+    /// Bytes of request bodies that count against the bound on all of them together.
+    package var heldRequestBytes: Int { self.bounds.requestBodiesBytes.load(ordering: .relaxed) }
+
     /// Calls that start from now on use `snapshot`; those in work keep what they have.
     package func replace(_ snapshot: RuntimeSnapshot) {
         for loop in self.loops { loop.eventLoop.execute { loop.replace(snapshot) } }

@@ -8,6 +8,8 @@ import Synchronization
 package struct DataPlaneServices: Sendable {
     package var configuration: DataPlaneConfiguration
     package var keys: KeyDirectory
+    /// Looks up keys that the directory does not hold. `nil`: it holds them all.
+    package var resolver: (any KeyResolver)?
     package var journal: Journal
     package var control: any ControlHandler
     package var clock: any WallClock
@@ -16,11 +18,12 @@ package struct DataPlaneServices: Sendable {
     package var expectedOutputTokens: Int
 
     package init(
-        configuration: DataPlaneConfiguration, keys: KeyDirectory, journal: Journal, control: any ControlHandler,
-        clock: any WallClock, logger: Logger, expectedOutputTokens: Int
+        configuration: DataPlaneConfiguration, keys: KeyDirectory, resolver: (any KeyResolver)? = nil,
+        journal: Journal, control: any ControlHandler, clock: any WallClock, logger: Logger, expectedOutputTokens: Int
     ) {
         self.configuration = configuration
         self.keys = keys
+        self.resolver = resolver
         self.journal = journal
         self.control = control
         self.clock = clock
@@ -29,10 +32,19 @@ package struct DataPlaneServices: Sendable {
     }
 }
 
-/// Counts that bound what all event loops hold together.
+/// What all event loops count together: bounds, and what is to be said once.
 final class SharedBounds: Sendable {
     /// Bytes of request bodies held.
     let requestBodiesBytes = Atomic<Int>(0)
     let connections = Atomic<Int>(0)
     let isDraining = Atomic<Bool>(false)
+
+    /// Models without a price that are named in the log.
+    static let warnedUnpricedMax = 1000
+    private let warnedUnpriced = Mutex<Set<String>>([])
+
+    /// `true` once per name, on whichever event loop asks first; never beyond the bound.
+    func isFirstUnpriced(_ name: String) -> Bool {
+        self.warnedUnpriced.withLock { $0.count < Self.warnedUnpricedMax && $0.insert(name).inserted }
+    }
 }

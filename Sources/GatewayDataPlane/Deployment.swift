@@ -94,8 +94,13 @@ package final class Deployment: Sendable {
 /// A price that is shared instead of copied.
 final class PriceBox: Sendable {
     let price: ModelPrice
+    /// Of `price`.
+    let tokenPricing: TokenPricing
 
-    init(_ price: ModelPrice) { self.price = price }
+    init(_ price: ModelPrice) {
+        self.price = price
+        self.tokenPricing = price.tokenPricing
+    }
 }
 
 /// Text that may stand in a header value: anything else than visible ASCII and spaces becomes `_`, so that no

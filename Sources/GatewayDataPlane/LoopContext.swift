@@ -17,6 +17,7 @@ final class LoopContext: @unchecked Sendable {
     let configuration: DataPlaneConfiguration
     // One field each: reading one out of a struct of all would copy the struct.
     let keys: KeyDirectory
+    let resolver: (any KeyResolver)?
     let journal: Journal
     let control: any ControlHandler
     let logger: Logger
@@ -43,7 +44,6 @@ final class LoopContext: @unchecked Sendable {
     /// Management requests in work at once, per event loop.
     static let controlInFlightMax = 256
     private var warnedUnpriced: Set<String> = []
-    private static let warnedUnpricedMax = 1000
     /// Wall clock minus monotonic clock, microseconds; refreshed with every tick.
     private var wallOffsetMicroseconds: Int64 = 0
     /// `date: ...` line, refreshed with every tick.
@@ -61,6 +61,7 @@ final class LoopContext: @unchecked Sendable {
         self.group = group
         self.configuration = services.configuration
         self.keys = services.keys
+        self.resolver = services.resolver
         self.journal = services.journal
         self.control = services.control
         self.logger = services.logger
@@ -161,12 +162,16 @@ final class LoopContext: @unchecked Sendable {
     func drainNow() {
         for caller in self.callers.reversed() { caller.drainNow() }
         for upstream in self.upstreams.reversed() { upstream.close() }
+        // Each loop knows all, itself included: without this none would ever be freed.
+        self.siblings = []
     }
 
-    /// Says once per model that its price is not known.
+    /// Says once per provider and model, whichever event loop meets it first, that its price is not known.
     func warnUnpriced(_ route: RouteIdentity) {
-        guard self.warnedUnpriced.count < Self.warnedUnpricedMax,
-            self.warnedUnpriced.insert("\(route.provider)/\(route.model)").inserted
+        let name = "\(route.provider)/\(route.model)"
+        // The loop's own set first, so that calls do not meet at the lock of the one that all share.
+        guard self.warnedUnpriced.count < SharedBounds.warnedUnpricedMax, self.warnedUnpriced.insert(name).inserted,
+            self.bounds.isFirstUnpriced(name)
         else { return }
         self.logger.warning(
             "The price of a model is not known: its calls are booked at cost 0, flagged unpriced",
@@ -200,7 +205,7 @@ final class LoopContext: @unchecked Sendable {
     /// The group that serves the model of this name, given as bytes: most calls name the same one as the call before.
     @inline(__always)
     func targetGroup(bytes: UnsafeRawBufferPointer) -> (name: String, group: TargetGroup)? {
-        if let last = self.lastGroup, last.bytes.count == bytes.count, bytes.elementsEqual(last.bytes) {
+        if let last = self.lastGroup, last.bytes.withUnsafeBytes({ sameBytes($0, bytes) }) {
             return (last.name, last.group)
         }
         let name = String(decoding: bytes, as: UTF8.self)
@@ -314,12 +319,14 @@ func httpDate(_ time: UnixMicroseconds) -> String {
 
 /// The configured timeouts in monotonic nanoseconds.
 struct TimeoutNanoseconds: Sendable {
-    let head, body, keepAlive, write, connect, firstByte, idle, total, waiting, upstreamKeepAlive, lifetime: UInt64
+    let head, body, keepAlive, control, write, connect, firstByte, idle, total, waiting, upstreamKeepAlive,
+        lifetime: UInt64
 
     init(_ configuration: DataPlaneConfiguration) {
         self.head = configuration.headTimeout.wholeNanoseconds
         self.body = configuration.bodyTimeout.wholeNanoseconds
         self.keepAlive = configuration.keepAliveTimeout.wholeNanoseconds
+        self.control = configuration.controlTimeout.wholeNanoseconds
         self.write = configuration.writeTimeout.wholeNanoseconds
         self.connect = configuration.connectTimeout.wholeNanoseconds
         self.firstByte = configuration.firstByteTimeout.wholeNanoseconds

@@ -11,6 +11,8 @@ final class SocketOutput {
     private var context: ChannelHandlerContext?
     /// -1: TLS lies between, or the channel has no socket (tests); all goes through NIO.
     private var descriptor: CInt = -1
+    /// For looking at the socket without reading from it, also where TLS lies between. -1: the channel has none.
+    private(set) var socket: CInt = -1
     /// The socket refused bytes: the connection is about to be closed, and not by its other side's wish.
     private(set) var isBroken = false
     /// Bytes that NIO holds for us.
@@ -19,20 +21,18 @@ final class SocketOutput {
     /// - Parameter isPlain: no handler between us and the socket changes the bytes.
     func attach(_ context: ChannelHandlerContext, isPlain: Bool) {
         self.context = context
-        guard isPlain else { return }
-        self.descriptor =
+        self.socket =
             (try? context.channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
                 of: NIOBSDSocket.Handle.self
             ) { $0 }) ?? -1
+        if isPlain { self.descriptor = self.socket }
     }
 
     func detach() {
         self.context = nil
         self.descriptor = -1
+        self.socket = -1
     }
-
-    /// For looking at the socket without reading from it. -1: not known.
-    var socket: CInt { self.descriptor }
 
     func write(_ buffer: ByteBuffer) {
         guard self.descriptor >= 0, self.queuedBytes == 0 else { return self.queue(buffer) }

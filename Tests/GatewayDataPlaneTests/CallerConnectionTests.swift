@@ -49,6 +49,58 @@ struct CallerConnectionTests {
         }
     }
 
+    @Test("on which nothing is ever asked is closed after the time that a head may take, TLS or not")
+    func silence() async throws {
+        try await withGateway { setup, _ in
+            setup.configuration.headTimeout = .milliseconds(200)
+        } _: { gateway, _ in
+            let silent = try RawHTTPClient(port: gateway.port)
+            // One that has asked before may stay, and need not be heard of again.
+            let used = try RawHTTPClient(port: gateway.port)
+            try used.send(RawHTTPClient.bytes("GET", "/health"))
+            #expect(try used.response().status == 200)
+            #expect(silent.isClosed(within: .seconds(20)))
+            #expect(!used.isClosed(within: .milliseconds(600)))
+            try used.send(RawHTTPClient.bytes("GET", "/health"))
+            #expect(try used.response().status == 200)
+        }
+    }
+
+    @Test("of HTTP/1.0 that asks to be kept is told so with every kind of answer")
+    func http10Kept() async throws {
+        try await withGateway { gateway, provider in
+            let client = try RawHTTPClient(port: gateway.port)
+            func send(_ body: String, _ keep: String = "Connection: keep-alive\r\n") throws {
+                try client.send(
+                    "POST /v1/chat/completions HTTP/1.0\r\nx-api-key: sk-test\r\n\(keep)"
+                        + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+            }
+            try send(Wire.chat("nobody"))
+            let refused = try client.response()
+            #expect(refused.status == 400)
+            #expect(refused.header("connection") == "keep-alive")
+            try client.send("GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            #expect(try client.response().header("connection") == "keep-alive")
+            try send(Wire.chat())
+            let connection = try provider.accept()
+            _ = try connection.request()
+            try connection.answer(Wire.error(), status: 500)
+            let failed = try client.response()
+            #expect(failed.status == 500)
+            #expect(failed.header("connection") == "keep-alive")
+            // HTTP/1.1 needs no word for it.
+            try client.send(RawHTTPClient.bytes("GET", "/health"))
+            #expect(try client.response().header("connection") == nil)
+            try send(Wire.chat("nobody"), "")
+            #expect(try client.response().header("connection") == "close")
+            #expect(client.isClosed(within: .seconds(20)))
+            let single = try RawHTTPClient(port: gateway.port)
+            try single.send("GET /health HTTP/1.0\r\n\r\n")
+            #expect(try single.response().header("connection") == "close")
+            #expect(single.isClosed(within: .seconds(20)))
+        }
+    }
+
     @Test("with a body beyond the bound is refused, whether its length is told or not")
     func bodyBound() async throws {
         try await withGateway { setup, _ in

@@ -90,6 +90,39 @@ struct LargeAnswerTests {
         }
     }
 
+    @Test("and reports no usage is counted from its bytes, also when it is cut", arguments: [false, true])
+    func withoutUsage(isCut: Bool) async throws {
+        try await withGateway(Self.small) { gateway, provider in
+            let client = try gateway.call()
+            let connection = try provider.accept()
+            _ = try connection.request()
+            let body = Wire.completion(String(repeating: "w", count: 100_000), usage: nil)
+            let length = body.utf8.count + (isCut ? 1 : 0)
+            try connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(length)\r\n\r\n\(body)")
+            connection.close()
+            #expect(try client.response().end == (isCut ? .cut : .complete))
+            #expect(
+                try gateway.rows(1).map(\.settled) == [
+                    .estimated(
+                        isCut ? .upstreamCut : .finished, outputBytes: Int64(body.utf8.count), status: 200,
+                        isError: isCut)
+                ])
+        }
+    }
+
+    @Test("with an error inside a 200 is booked as a refusal, as a small one is")
+    func errorInside() async throws {
+        try await withGateway(Self.small) { gateway, provider in
+            let client = try gateway.call()
+            let connection = try provider.accept()
+            _ = try connection.request()
+            let body = Wire.error(String(repeating: "w", count: 100_000))
+            try connection.answer(body)
+            #expect(try client.response().text == body)
+            #expect(try gateway.rows(1).map(\.settled) == [.refused(.upstreamRefused, status: 200)])
+        }
+    }
+
     @Test("and is an error is a refusal all the same, without the provider's words")
     func largeError() async throws {
         try await withGateway(Self.small) { gateway, provider in
@@ -187,6 +220,56 @@ struct UpstreamConnectionTests {
             _ = try second.request()
             try second.answer(Wire.completion())
             #expect(try client.response().text == Wire.completion())
+        }
+    }
+
+    @Test("that ended in the turn of the loop that brings the next call is not used for it", arguments: [false, true])
+    func endsInTheSameTurn(isReset: Bool) async throws {
+        let clock = GatedClock()
+        try await withGateway { setup, _ in
+            setup.clock = clock
+        } _: { gateway, provider in
+            for round in 0..<5 {
+                let client = try gateway.call()
+                let connection = try provider.accept()
+                _ = try connection.request()
+                try client.send(gateway.requestBytes(Wire.chat()))
+                // The answer, the end of the connection and the next request are all there when the loop goes on.
+                try clock.close()
+                try connection.answer(Wire.completion())
+                if isReset { connection.reset() } else { connection.close() }
+                clock.open()
+                #expect(try client.response().status == 200, "round \(round)")
+                let next = try provider.accept()
+                _ = try next.request()
+                try next.answer(Wire.completion(), headers: ["Connection: close"])
+                #expect(try client.response().status == 200, "round \(round)")
+            }
+        }
+    }
+
+    @Test("on which bytes follow an answer without a body is not used for the next call", arguments: [false, true])
+    func surplus(isRetry: Bool) async throws {
+        try await withGateway { setup, port in
+            if isRetry {
+                setup.add("chat", port: port)
+                setup.retriesMax = 1
+            }
+        } _: { gateway, provider in
+            let client = try gateway.call()
+            if !isRetry { try client.send(gateway.requestBytes(Wire.chat())) }
+            let connection = try provider.accept()
+            _ = try connection.request()
+            gateway.turnLoop()
+            let foreign = Wire.completion("somebody else's")
+            try connection.send(
+                "HTTP/1.1 \(isRetry ? 500 : 200) Scripted\r\nContent-Length: 0\r\n\r\n"
+                    + "HTTP/1.1 200 OK\r\nContent-Length: \(foreign.utf8.count)\r\n\r\n\(foreign)")
+            if !isRetry { #expect(try client.response().body.isEmpty) }
+            let next = try provider.accept()
+            _ = try next.request()
+            try next.answer(Wire.completion("mine"))
+            #expect(try client.response().text == Wire.completion("mine"))
         }
     }
 

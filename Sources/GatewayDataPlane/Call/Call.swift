@@ -61,6 +61,8 @@ final class Call {
     var held = ByteBuffer()
     var stream: StreamRelay?
     var largeUsage: StreamingUsageScanner?
+    /// Bytes of an answer that is too large to be held, as far as they have come.
+    var largeBytes = 0
     /// What goes out at the end of this read: the answer's head, and a piece of its stream.
     var outgoingHead: ByteBuffer?
     var outgoing: ByteBuffer?

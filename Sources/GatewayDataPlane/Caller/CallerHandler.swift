@@ -22,21 +22,30 @@ final class CallerHandler: ChannelDuplexHandler {
         /// Part of a head has come.
         case head
         case body(PendingRequest)
+        /// The head is whole, still in `input`, and its key is looked up in the store.
+        case resolving(id: UInt64, isHead: Bool)
         case inCall(Call)
-        case inControl(id: UInt64)
+        case inControl(id: UInt64, isHead: Bool)
         /// The answer is out and the connection ends; input is thrown away for a moment so that the answer is not lost
         /// to a reset.
         case lingering
         case closed
     }
 
+    /// Longest wait for the store to tell whether a key exists.
+    private static let resolvingNanoseconds: UInt64 = 10_000_000_000
+
     let loop: LoopContext
     var place = Int.max
+    /// The key that the store has just told of: asked for once, so that a request cannot go round for ever.
+    private var resolvedKey: KeyDigest?
     var context: ChannelHandlerContext?
     var state = State.idle
     /// Bytes that have come and belong to nothing yet: a partial head, or pipelined requests.
     var input = ByteBuffer()
     private var stateSince: UInt64 = 0
+    /// No request has begun on this connection yet; a TLS handshake that is never finished looks the same.
+    private var isFresh = true
     /// When the caller last took bytes of what is buffered for it; 0: little or nothing is.
     private var unwritableSince: UInt64 = 0
     /// Bytes that were buffered for the caller at the tick before.
@@ -126,7 +135,7 @@ final class CallerHandler: ChannelDuplexHandler {
             self.readBody(&bytes, of: request)
             if bytes.readableBytes > 0 { self.keep(bytes) }
         case .idle, .head: self.keep(bytes)
-        case .inCall, .inControl: return self.keep(bytes)
+        case .resolving, .inCall, .inControl: return self.keep(bytes)
         }
         self.process()
     }
@@ -159,7 +168,7 @@ final class CallerHandler: ChannelDuplexHandler {
                 self.input = ByteBuffer()
                 self.readBody(&bytes, of: request)
                 if bytes.readableBytes > 0 { self.keep(bytes) }
-            case .inCall, .inControl, .lingering, .closed: return
+            case .resolving, .inCall, .inControl, .lingering, .closed: return
             }
         }
     }
@@ -188,14 +197,23 @@ final class CallerHandler: ChannelDuplexHandler {
 
     private func beginRequest(_ head: RequestHead) {
         self.stateSince = self.loop.nanoseconds()
+        self.isFresh = false
+        let start = self.input.readerIndex
         guard let headBytes = self.input.readSlice(length: head.headBytes) else { return }
         let request: PendingRequest
         switch PendingRequest.begin(
             head, bytes: headBytes, loop: self.loop, receivedAt: self.stateSince, last: &self.lastCredential)
         {
-        case .failure(let error): return self.refuseAndClose(error, head: head)
-        case .success(let begun): request = begun
+        case .refused(let error): return self.refuseAndClose(error, isHead: head.method == .head)
+        case .unknownKey(let digest):
+            guard let resolver = self.loop.resolver, self.resolvedKey != digest else {
+                return self.refuseAndClose(.unknownKey, isHead: head.method == .head)
+            }
+            self.input.moveReaderIndex(to: start)
+            return self.resolve(digest, by: resolver, isHead: head.method == .head)
+        case .begun(let begun): request = begun
         }
+        self.resolvedKey = nil
         if self.input.readableBytes == 0 { self.input = ByteBuffer() }
         if !request.isBodyComplete {
             if head.expectsContinue, self.input.readableBytes == 0 {
@@ -233,11 +251,14 @@ final class CallerHandler: ChannelDuplexHandler {
             call.start()
         case .control(let exchange):
             self.controlID += 1
-            self.state = .inControl(id: self.controlID)
+            self.state = .inControl(id: self.controlID, isHead: request.isHead)
+            self.stateSince = self.loop.nanoseconds()
             var exchange = exchange
             exchange.body = Array(request.body.readableBytesView)
             self.release(request)
-            self.handOver(exchange, keepsAlive: request.keepsAlive, isHead: request.isHead)
+            self.handOver(
+                exchange, persistence: Persistence(keepsAlive: request.keepsAlive, isHTTP11: request.isHTTP11),
+                isHead: request.isHead)
         }
     }
 
@@ -255,9 +276,36 @@ final class CallerHandler: ChannelDuplexHandler {
         }
     }
 
+    // MARK: Keys of other pods
+
+    /// Asks the store for a key that this pod has not heard of; the request is begun again when it has answered.
+    private func resolve(_ digest: KeyDigest, by resolver: any KeyResolver, isHead: Bool) {
+        self.controlID += 1
+        let id = self.controlID
+        self.state = .resolving(id: id, isHead: isHead)
+        let eventLoop = self.loop.eventLoop
+        let caller = NIOLoopBound(self, eventLoop: eventLoop)
+        resolver.resolve(digest) { resolution in
+            // Scheduled, because unlike an executed task it is no fault when the loop has been shut down meanwhile.
+            eventLoop.scheduleTask(in: .nanoseconds(0)) { caller.value.resolved(resolution, digest, id: id) }
+        }
+    }
+
+    private func resolved(_ resolution: KeyResolution, _ digest: KeyDigest, id: UInt64) {
+        guard case .resolving(id, let isHead) = self.state else { return }
+        switch resolution {
+        case .found:
+            self.resolvedKey = digest
+            self.state = .idle
+            self.process()
+        case .unknown: self.refuseAndClose(.unknownKey, isHead: isHead)
+        case .storeAway: self.refuseAndClose(.keyStoreAway, isHead: isHead)
+        }
+    }
+
     // MARK: Control
 
-    private func handOver(_ exchange: ControlRequest, keepsAlive: Bool, isHead: Bool) {
+    private func handOver(_ exchange: ControlRequest, persistence: Persistence, isHead: Bool) {
         let id = self.controlID
         // Probes are answered whatever else is going on: a pod that is only busy must not be taken for dead.
         guard self.loop.controlInFlight < LoopContext.controlInFlightMax || Self.isProbe(exchange.path) else {
@@ -269,7 +317,7 @@ final class CallerHandler: ChannelDuplexHandler {
                             status: 503, type: "overloaded", origin: .gateway,
                             message: "Too many management requests at once. Try again in a second."
                         ).body.utf8)),
-                id: id, keepsAlive: keepsAlive, isHead: isHead)
+                id: id, persistence: persistence, isHead: isHead)
         }
         self.loop.controlInFlight += 1
         let handler = self.loop.control
@@ -277,9 +325,10 @@ final class CallerHandler: ChannelDuplexHandler {
         let caller = NIOLoopBound(self, eventLoop: eventLoop)
         Task {
             let response = await handler.respond(to: exchange)
-            eventLoop.execute {
+            // Scheduled, because unlike an executed task it is no fault when the loop has been shut down meanwhile.
+            eventLoop.scheduleTask(in: .nanoseconds(0)) {
                 caller.value.loop.controlInFlight -= 1
-                caller.value.answered(response, id: id, keepsAlive: keepsAlive, isHead: isHead)
+                caller.value.answered(response, id: id, persistence: persistence, isHead: isHead)
             }
         }
     }
@@ -288,12 +337,13 @@ final class CallerHandler: ChannelDuplexHandler {
         path == "/livez" || path == "/readyz" || path.hasPrefix("/health/")
     }
 
-    private func answered(_ response: ControlResponse, id: UInt64, keepsAlive: Bool, isHead: Bool) {
-        guard case .inControl(let current) = self.state, current == id else { return }
-        let keepsAlive = keepsAlive && !self.loop.bounds.isDraining.load(ordering: .relaxed)
-        self.write(ControlAnswer.bytes(response, keepsAlive: keepsAlive, isHead: isHead, dateLine: self.loop.dateLine))
+    private func answered(_ response: ControlResponse, id: UInt64, persistence: Persistence, isHead: Bool) {
+        guard case .inControl(let current, _) = self.state, current == id else { return }
+        let persistence = self.loop.bounds.isDraining.load(ordering: .relaxed) ? .close : persistence
+        self.write(
+            ControlAnswer.bytes(response, persistence: persistence, isHead: isHead, dateLine: self.loop.dateLine))
         self.loop.countResponse(status: response.status)
-        self.next(keepsAlive: keepsAlive)
+        self.next(keepsAlive: persistence != .close)
     }
 
     // MARK: Answers to calls
@@ -332,8 +382,8 @@ final class CallerHandler: ChannelDuplexHandler {
     func answer(_ error: GatewayError, for call: Call) {
         self.write(
             ErrorAnswer.bytes(
-                error, keepsAlive: call.keepsAlive, requestID: call.requestID, attempts: call.attempt,
-                dateLine: self.loop.dateLine))
+                error, persistence: Persistence(keepsAlive: call.keepsAlive, isHTTP11: call.isHTTP11),
+                requestID: call.requestID, attempts: call.attempt, dateLine: self.loop.dateLine))
         call.answerHead.status = error.status
         self.finishAnswer(for: call, keepsAlive: call.keepsAlive)
     }
@@ -365,11 +415,10 @@ final class CallerHandler: ChannelDuplexHandler {
         if self.input.readableBytes > 0 { self.process() } else { self.resumeReading() }
     }
 
-    private func refuseAndClose(_ error: GatewayError, head: RequestHead? = nil) {
+    private func refuseAndClose(_ error: GatewayError, isHead: Bool = false) {
         self.write(
             ErrorAnswer.bytes(
-                error, keepsAlive: false, isHead: head?.method == .head, requestID: nil, attempts: 0,
-                dateLine: self.loop.dateLine))
+                error, persistence: .close, isHead: isHead, requestID: nil, attempts: 0, dateLine: self.loop.dateLine))
         self.loop.countResponse(status: error.status)
         self.linger()
     }
@@ -417,7 +466,7 @@ final class CallerHandler: ChannelDuplexHandler {
         switch self.state {
         case .idle, .head: self.isWritable
         case .body, .lingering, .closed: true
-        case .inCall, .inControl: false
+        case .resolving, .inCall, .inControl: false
         }
     }
 
@@ -438,7 +487,10 @@ final class CallerHandler: ChannelDuplexHandler {
         if self.isStuck(now: now) { return self.close() }
         switch self.state {
         case .idle:
-            if now &- self.stateSince > self.loop.timeouts.keepAlive { self.close() }
+            // Somebody who connects and says nothing has no claim to the time of a caller that is between two requests.
+            let timeouts = self.loop.timeouts
+            let bound = self.isFresh ? min(timeouts.head, timeouts.keepAlive) : timeouts.keepAlive
+            if now &- self.stateSince > bound { self.close() }
         case .head:
             if self.isWritable, now &- self.stateSince > self.loop.timeouts.head { self.refuseAndClose(.slowHead) }
         case .body(let request):
@@ -449,7 +501,13 @@ final class CallerHandler: ChannelDuplexHandler {
                 self.refuseAndClose(.slowBody)
             }
         case .inCall(let call): call.tick(now: now)
-        case .inControl: break
+        case .resolving(_, let isHead):
+            if now &- self.stateSince > Self.resolvingNanoseconds { self.refuseAndClose(.keyStoreAway, isHead: isHead) }
+        case .inControl(_, let isHead):
+            // What the control plane answers later finds another state, and is dropped.
+            if now &- self.stateSince > self.loop.timeouts.control {
+                self.refuseAndClose(.slowControl, isHead: isHead)
+            }
         case .lingering, .closed:
             // What is still buffered goes out first; how long that may take, `isStuck` says.
             if self.output.queuedBytes > 0 {
@@ -462,10 +520,18 @@ final class CallerHandler: ChannelDuplexHandler {
 }
 
 extension GatewayError {
+    static let keyStoreAway = GatewayError(
+        status: 503, type: "service_unavailable", origin: .gateway,
+        message: "The key is not known on this pod, and the store that may know it cannot be reached. Try again soon.",
+        retryAfterSeconds: 1)
     static let slowHead = GatewayError(
         status: 408, type: "timeout_error", origin: .caller,
         message: "The request's head did not arrive in time. Send it at once.")
     static let slowBody = GatewayError(
         status: 408, type: "timeout_error", origin: .caller,
         message: "The request's body did not arrive in time. Send it faster.")
+    static let slowControl = GatewayError(
+        status: 504, type: "timeout_error", origin: .gateway,
+        message: "The management request was not answered in time. It may still be carried out: look at its result "
+            + "before repeating it.")
 }

@@ -1,5 +1,6 @@
 import GatewayCore
 import GatewayWire
+import Glibc
 
 /// What a request's target asks for.
 enum Endpoint {
@@ -12,7 +13,11 @@ enum Endpoint {
     static func find(_ bytes: UnsafeRawBufferPointer, target: ByteRange) -> Endpoint {
         var end = Int(target.end)
         let start = Int(target.start)
-        if let query = bytes[start..<end].firstIndex(of: UInt8(ascii: "?")) { end = query }
+        if start < end, let base = bytes.baseAddress,
+            let query = memchr(base + start, CInt(UInt8(ascii: "?")), end - start)
+        {
+            end = UnsafeRawPointer(query) - base
+        }
         var cursor = PathCursor(bytes: bytes, position: start, end: end)
         if cursor.skip("/openai/deployments/") || cursor.skip("/engines/") {
             return Self.deploymentEndpoint(cursor)
@@ -47,8 +52,9 @@ private struct PathCursor {
     private func rest(from start: Int, starts text: StaticString) -> Bool {
         let count = text.utf8CodeUnitCount
         guard self.end - start >= count else { return false }
-        return UnsafeRawBufferPointer(rebasing: self.bytes[start..<start + count])
-            .elementsEqual(UnsafeRawBufferPointer(start: text.utf8Start, count: count))
+        return sameBytes(
+            UnsafeRawBufferPointer(rebasing: self.bytes[start..<start + count]),
+            UnsafeRawBufferPointer(start: text.utf8Start, count: count))
     }
 
     func kindAtEnd() -> CallKind? {
@@ -86,4 +92,12 @@ func percentDecoded(_ bytes: UnsafeRawBufferPointer) -> String? {
         index += 3
     }
     return String(validating: result, as: UTF8.self)
+}
+
+/// Whether both hold the same bytes.
+@inline(__always)
+func sameBytes(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Bool {
+    guard first.count == second.count else { return false }
+    guard let left = first.baseAddress, let right = second.baseAddress, first.count > 0 else { return true }
+    return memcmp(left, right, first.count) == 0
 }

@@ -1,15 +1,36 @@
 import GatewayCore
 import NIOCore
 
+/// What becomes of a caller's connection after an answer that is made here, and how the caller is told.
+enum Persistence {
+    case close
+    /// The rule of HTTP/1.1, which goes without saying.
+    case keep
+    /// HTTP/1.0, where a caller that asked for it has to be told (RFC 9112, appendix C.2.2).
+    case keepAnnounced
+
+    init(keepsAlive: Bool, isHTTP11: Bool) {
+        self = !keepsAlive ? .close : isHTTP11 ? .keep : .keepAnnounced
+    }
+
+    var headerLine: StaticString {
+        switch self {
+        case .close: "connection: close\r\n"
+        case .keep: ""
+        case .keepAnnounced: "connection: keep-alive\r\n"
+        }
+    }
+}
+
 /// Answers with an error of the gateway's own, in OpenAI's shape.
 enum ErrorAnswer {
     static func bytes(
-        _ error: GatewayError, keepsAlive: Bool, isHead: Bool = false, requestID: RequestID?, attempts: Int,
+        _ error: GatewayError, persistence: Persistence, isHead: Bool = false, requestID: RequestID?, attempts: Int,
         dateLine: [UInt8]
     ) -> ByteBuffer {
         let body = error.body
-        var out = ByteBufferAllocator().buffer(capacity: body.utf8.count + 384)
-        out.write(capacity: 320) { writer in
+        var out = ByteBufferAllocator().buffer(capacity: body.utf8.count + 448)
+        out.write(capacity: 384) { writer in
             writer.append(statusLine: error.status)
             writer.append("content-type: application/json\r\ncontent-length: ")
             writer.append(decimal: Int64(body.utf8.count))
@@ -30,7 +51,7 @@ enum ErrorAnswer {
                 writer.append(decimal: Int64(seconds))
                 writer.append("\r\n")
             }
-            if !keepsAlive { writer.append("connection: close\r\n") }
+            writer.append(persistence.headerLine)
             writer.append("\r\n")
         }
         if !isHead { out.writeString(body) }
@@ -40,7 +61,9 @@ enum ErrorAnswer {
 
 /// The control plane's answers on the wire.
 enum ControlAnswer {
-    static func bytes(_ response: ControlResponse, keepsAlive: Bool, isHead: Bool, dateLine: [UInt8]) -> ByteBuffer {
+    static func bytes(
+        _ response: ControlResponse, persistence: Persistence, isHead: Bool, dateLine: [UInt8]
+    ) -> ByteBuffer {
         var out = ByteBufferAllocator().buffer(capacity: response.body.count + 512)
         out.write(capacity: 64) { $0.append(statusLine: response.status) }
         // These have no body, whatever their headers say (RFC 9112, section 6.3).
@@ -54,7 +77,8 @@ enum ControlAnswer {
         for header in response.headers where isToken(header.name) && isFieldSafe(header.value) {
             out.writeString("\(header.name): \(header.value)\r\n")
         }
-        out.writeString(keepsAlive ? "\r\n" : "connection: close\r\n\r\n")
+        out.writeStaticString(persistence.headerLine)
+        out.writeStaticString("\r\n")
         if !isHead, !hasNoBody { out.writeBytes(response.body) }
         return out
     }

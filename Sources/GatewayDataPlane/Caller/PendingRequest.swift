@@ -11,6 +11,14 @@ final class PendingRequest {
         case control(ControlRequest)
     }
 
+    /// What a whole head comes to.
+    enum Beginning {
+        case begun(PendingRequest)
+        case refused(GatewayError)
+        /// The directory does not hold the call's key; the store may.
+        case unknownKey(KeyDigest)
+    }
+
     enum Progress {
         case more
         case complete
@@ -37,8 +45,10 @@ final class PendingRequest {
 
     /// Management requests are small.
     private static let controlBodyBytesMax = 4 << 20
-    /// Bodies beyond this size count against the bound on all of them together.
-    private static let reservedBytesMin = 256 << 10
+    /// Who shows no key that is known here could fill the bound on all bodies together, and so shut out the others.
+    private static let anonymousBodyBytesMax = 64 << 10
+    /// Bodies beyond this size, which is that of one read, count against the bound on all of them together.
+    private static let reservedBytesMin = 32 << 10
 
     var bodyBytes: Int { self.body.readableBytes }
     var isBodyComplete: Bool { if case .complete = self.framing { true } else { false } }
@@ -61,7 +71,7 @@ final class PendingRequest {
     /// Finds out what the request is for. A call's key is checked here, before its body is read.
     static func begin(
         _ head: RequestHead, bytes: ByteBuffer, loop: LoopContext, receivedAt: UInt64, last: inout LastCredential
-    ) -> Result<PendingRequest, GatewayError> {
+    ) -> Beginning {
         bytes.withUnsafeReadableBytes { raw in
             let configuration = loop.configuration
             if head.method == .post, case .call(let kind, let pathModel) = Endpoint.find(raw, target: head.target) {
@@ -70,27 +80,31 @@ final class PendingRequest {
                     raw, head: head, keys: loop.keys, now: loop.wallTime(atNanoseconds: receivedAt),
                     last: &last)
                 {
-                case .failure(let error): return .failure(error)
-                case .success(let found): entry = found
+                case .refused(let error): return .refused(error)
+                case .unknown(let digest): return .unknownKey(digest)
+                case .known(let found): entry = found
                 }
                 if let error = Self.bodyRefusal(head, bytes: raw, bytesMax: configuration.requestBodyBytesMax) {
-                    return .failure(error)
+                    return .refused(error)
                 }
                 var model: String?
                 if !pathModel.isEmpty {
-                    guard let decoded = percentDecoded(raw[pathModel]) else { return .failure(.badPath) }
+                    guard let decoded = percentDecoded(raw[pathModel]) else { return .refused(.badPath) }
                     model = decoded
                 }
-                return .success(
+                return .begun(
                     PendingRequest(
                         purpose: .call(kind, entry, pathModel: model), head: head, receivedAt: receivedAt, loop: loop,
                         bytesMax: configuration.requestBodyBytesMax))
             }
-            let bytesMax = min(Self.controlBodyBytesMax, configuration.requestBodyBytesMax)
-            if let error = Self.bodyRefusal(head, bytes: raw, bytesMax: bytesMax) { return .failure(error) }
-            return .success(
+            let exchange = Self.exchange(head, bytes: raw)
+            let isKnown = exchange.credential.map { loop.keys.entry(digest: $0) != nil } ?? false
+            let bytesMax = min(
+                isKnown ? Self.controlBodyBytesMax : Self.anonymousBodyBytesMax, configuration.requestBodyBytesMax)
+            if let error = Self.bodyRefusal(head, bytes: raw, bytesMax: bytesMax) { return .refused(error) }
+            return .begun(
                 PendingRequest(
-                    purpose: .control(Self.exchange(head, bytes: raw)), head: head, receivedAt: receivedAt, loop: loop,
+                    purpose: .control(exchange), head: head, receivedAt: receivedAt, loop: loop,
                     bytesMax: bytesMax))
         }
     }

@@ -37,17 +37,23 @@ enum Authenticate {
         }
     }
 
+    enum Verdict {
+        case known(KeyEntry)
+        /// The directory holds no such key.
+        case unknown(KeyDigest)
+        case refused(GatewayError)
+    }
+
     /// The key's entry when it may make calls at all.
     static func entry(
         _ bytes: UnsafeRawBufferPointer, head: RequestHead, keys: KeyDirectory, now: UnixMicroseconds,
         last: inout LastCredential
-    ) -> Result<KeyEntry, GatewayError> {
+    ) -> Verdict {
         let secret = Self.credential(bytes, head: head)
-        guard !secret.isEmpty else { return .failure(.missingKey) }
-        guard let entry = last.entry(secret, keys: keys) else { return .failure(.unknownKey) }
-        if entry.record.isBlocked { return .failure(.blockedKey) }
-        if let expiry = entry.record.expiresAt, now >= expiry { return .failure(.expiredKey(at: expiry)) }
-        return .success(entry)
+        guard !secret.isEmpty else { return .refused(.missingKey) }
+        guard let entry = last.entry(secret, keys: keys) else { return .unknown(Self.digest(of: secret)) }
+        if let refusal = entry.refusal(now: now) { return .refused(refusal) }
+        return .known(entry)
     }
 }
 
@@ -75,28 +81,5 @@ struct LastCredential {
             for index in 0..<secret.count { difference |= secret[index] ^ presented[index] }
             return difference == 0
         }
-    }
-}
-
-extension GatewayError {
-    static let missingKey = GatewayError(
-        status: 401, type: "auth_error", origin: .caller,
-        message:
-            "Authentication Error, No api key passed in. Send your virtual key as \"Authorization: Bearer sk-...\".")
-
-    static let unknownKey = GatewayError(
-        status: 401, type: "token_not_found_in_db", param: "key", origin: .caller,
-        message: "Authentication Error, Invalid proxy server token passed. The key is not known to this gateway: check "
-            + "it, or ask an operator for a new one.")
-
-    static let blockedKey = GatewayError(
-        status: 401, type: "auth_error", origin: .caller,
-        message: "Authentication Error, Key is blocked. An operator can unblock it with POST /key/unblock.")
-
-    static func expiredKey(at expiry: UnixMicroseconds) -> GatewayError {
-        GatewayError(
-            status: 401, type: "expired_key", param: "key", origin: .caller,
-            message:
-                "Authentication Error - Expired Key. Key Expiry time \(expiry.iso8601). Ask an operator for a new one.")
     }
 }

@@ -56,7 +56,9 @@ enum EncodeRequest {
         var inserted: [UInt8] = []
         if scan.modelToken.isEmpty {
             inserted += Array("\"model\":".utf8) + deployment.modelToken
-        } else if !body.withUnsafeReadableBytes({ $0[scan.modelToken].elementsEqual(deployment.modelToken) }) {
+        } else if !body.withUnsafeReadableBytes({ bytes in
+            deployment.modelToken.withUnsafeBytes { sameBytes(bytes[scan.modelToken], $0) }
+        }) {
             edits.append(Edit(range: scan.modelToken.range, text: deployment.modelToken))
         }
         if asksForUsage {

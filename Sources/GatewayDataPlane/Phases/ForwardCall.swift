@@ -29,7 +29,7 @@ extension Call {
         self.phase = .waiting
         self.waitingSince = now
         guard target.enqueue(self) else {
-            return self.refuse(
+            return self.gotNoPlace(
                 GatewayError(
                     status: 429, type: "throttling_error", origin: .gateway,
                     message: "Rate limit exceeded: the deployment has \(target.inFlightMax) calls in flight and "
@@ -38,13 +38,25 @@ extension Call {
         }
     }
 
+    /// Nothing was sent, so this was no attempt: another deployment of the group that has not been asked, then the
+    /// groups it falls back to, then the caller gets `error`.
+    private func gotNoPlace(_ error: GatewayError) {
+        self.attempt -= 1
+        self.attemptsInGroup -= 1
+        if let group = self.group, self.triedTargets.count < group.targets.count, group.targets.count > 1 {
+            return self.beginAttempt()
+        }
+        guard self.groupsLeft > 0 else { return self.refuse(error) }
+        self.fallBack(error)
+    }
+
     func placeGranted() {
         self.hasPlace = true
         self.connect(now: self.loop.nanoseconds())
     }
 
     func waitedTooLong() {
-        self.refuse(
+        self.gotNoPlace(
             GatewayError(
                 status: 429, type: "throttling_error", origin: .gateway,
                 message: "Rate limit exceeded: no place at the deployment became free in time. Try again later, or "
@@ -111,7 +123,7 @@ extension Call {
             requestID: self.requestID, attempt: UInt8(clamping: self.attempt), payer: self.key.payer,
             route: target.deployment.route, kind: self.kind, isStream: self.scan.stream,
             startedAt: self.loop.wallTime(atNanoseconds: self.attemptStartedAt), orphanUsage: expected,
-            orphanCost: target.deployment.priceBox?.price.cost(of: expected, tier: .standard) ?? .zero,
+            orphanCost: target.deployment.priceBox?.tokenPricing.cost(of: expected, tier: .standard) ?? .zero,
             isUnpriced: target.deployment.priceBox == nil)
         do {
             try self.loop.journal.recordIntent(intent)
@@ -145,18 +157,22 @@ extension Call {
         self.upstream = nil
         self.cool(after: outcome, status: status)
         self.leavePlace()
-        if self.attemptsInGroup == 1 && self.groupsTried == 1, let group = self.group {
-            self.fallbacksLeft = self.loop.snapshot.routing.fallbacks(of: group.name)
-        }
-        let groupsLeft = min(self.fallbacksLeft.count, RetryPolicy.groupsMax - self.groupsTried)
         let decision = self.loop.snapshot.retry.decide(
             after: outcome, status: status, attemptsInGroup: self.attemptsInGroup, answerBegan: self.answerBegan,
-            groupsLeft: groupsLeft)
+            groupsLeft: self.groupsLeft)
         switch decision {
         case .retry: self.retryLater(retryAfter: retryAfter)
         case .fallBack: self.fallBack(error)
         case .giveUp: self.giveUp(error)
         }
+    }
+
+    /// Groups that may still be fallen back to.
+    private var groupsLeft: Int {
+        if self.groupsTried == 1, self.fallbacksLeft.isEmpty, let group = self.group {
+            self.fallbacksLeft = self.loop.snapshot.routing.fallbacks(of: group.name)
+        }
+        return min(self.fallbacksLeft.count, RetryPolicy.groupsMax - self.groupsTried)
     }
 
     /// A deployment that fails is left out for a while where its group has another.

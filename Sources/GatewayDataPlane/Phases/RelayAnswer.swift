@@ -206,6 +206,7 @@ extension Call {
         var scanner = StreamingUsageScanner()
         self.held.withUnsafeReadableBytes { scanner.feed($0) }
         self.largeUsage = scanner
+        self.largeBytes = self.held.readableBytes
         var head = self.loop.answerBuffer(capacity: AnswerHead.bytesMax(for: self))
         let length = self.answerHead.isChunked ? nil : self.answerHead.contentLength
         AnswerHead.write(
@@ -219,6 +220,7 @@ extension Call {
 
     private func relayLarge(_ payload: ByteBuffer) {
         payload.withUnsafeReadableBytes { self.largeUsage?.feed($0) }
+        self.largeBytes += payload.readableBytes
         self.writeLarge(payload)
     }
 
@@ -233,13 +235,20 @@ extension Call {
     }
 
     private func largeEnded(byClose: Bool) {
+        let reported = self.largeUsage?.usage
+        // Its bytes are no measure of its text, so nothing is learned from them where usage was reported.
         self.settle(
-            .finished, status: self.answerHead.status, reported: self.largeUsage?.usage, contentBytes: 0)
+            self.largeUsage?.hasError == true ? .upstreamRefused : .finished, status: self.answerHead.status,
+            reported: reported, contentBytes: reported == nil ? self.largeContentBytes : 0)
         self.leavePlace()
         self.phase = .done
         if self.answersChunked { self.caller.write(ByteBuffer(staticString: "0\r\n\r\n")) }
         self.caller.finishAnswer(for: self, keepsAlive: self.keepsAlive && (self.answersChunked || self.hasKnownLength))
     }
+
+    /// What has been relayed stands for the text in it, which was not looked for: nearly all of so large an answer is
+    /// text, but for that of an embedding, which has none.
+    var largeContentBytes: Int { self.kind == .embedding ? 0 : self.largeBytes }
 
     private var hasKnownLength: Bool { !self.answerHead.isChunked && self.answerHead.contentLength >= 0 }
 

@@ -20,7 +20,7 @@ extension Call {
         guard !self.isSettled else { return }
         let scanner = self.stream?.scanner
         var reported = scanner?.lastUsage ?? self.largeUsage?.usage
-        var contentBytes = scanner?.contentBytesTotal ?? 0
+        var contentBytes = scanner?.contentBytesTotal ?? self.largeContentBytes
         if case .holding = self.phase, self.held.readableBytes > 0 {
             // All of the text may have come and only the end of its framing be missing.
             reported = self.held.withUnsafeReadableBytes { JSONScanner.scanAnswer($0) }.usage
@@ -63,7 +63,7 @@ extension Call {
             cost = charged
             route = deployment.reportedRoute
         } else if let box = deployment.priceBox {
-            cost = box.price.cost(of: usage, tier: tier)
+            cost = box.tokenPricing.cost(of: usage, tier: tier)
         } else if usage.total > 0 {
             flags.insert(.unpriced)
         }
@@ -82,6 +82,8 @@ extension Call {
     }
 
     private func record(_ event: UsageEvent, figures: DeploymentFigures) {
+        // Before it is in the journal: what the store tells of this key's spend must never be ahead of what was added here.
+        self.key.spend.add(event.cost)
         do {
             try self.loop.journal.recordSettlement(event)
         } catch {
@@ -89,7 +91,6 @@ extension Call {
             self.loop.logger.error(
                 "A settlement could not be recorded", metadata: ["error.message": "\(error.message)"])
         }
-        self.key.spend.add(event.cost)
         figures.metrics.attemptsByOutcome[Int(event.outcome.rawValue)] += 1
         figures.metrics.duration.record(microseconds: event.durationMicroseconds)
         if event.firstByteMicroseconds >= 0 {

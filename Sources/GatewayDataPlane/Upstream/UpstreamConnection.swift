@@ -147,22 +147,19 @@ final class UpstreamConnection: ChannelDuplexHandler {
         self.context?.close(promise: nil)
     }
 
-    /// Whether the connection may carry another request. One that has been idle for a while is asked whether the other
-    /// side has closed it: a request must not be sent where it could be lost half-way.
+    /// Whether the connection may carry another request. The system is asked whether the other side has closed it: a
+    /// request must not be sent where it could be lost half-way.
     func isReusable(now: UInt64) -> Bool {
         guard case .idle = self.state, self.context != nil else { return false }
-        let idle = now &- self.idleSince
-        if idle > self.loop.timeouts.upstreamKeepAlive { return false }
+        if now &- self.idleSince > self.loop.timeouts.upstreamKeepAlive { return false }
         if now &- self.connectedAt > self.loop.timeouts.lifetime, !isAddressLiteral(self.pool.key.address.host) {
             return false
         }
-        return idle < Self.trustedIdleNanoseconds || self.isStillOpen
+        return self.isStillOpen
     }
 
-    /// A server closes after seconds of idleness, and the event loop hears of it within one turn; so a connection that
-    /// has just been used needs no system call to be trusted.
-    private static let trustedIdleNanoseconds: UInt64 = 100_000_000
-
+    /// Asked however short the connection was idle: the turn of the loop that brought the caller's request may have
+    /// brought the provider's end of the connection too, and not have come to it yet.
     private var isStillOpen: Bool {
         guard self.output.socket >= 0 else { return true }
         var byte: UInt8 = 0
@@ -178,7 +175,10 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     func tick(now: UInt64) {
-        if case .idle = self.state, self.idleSince != 0, now &- self.idleSince > self.loop.timeouts.upstreamKeepAlive {
+        // One that became idle in this very tick has a time behind `now`.
+        if case .idle = self.state, self.idleSince != 0, now > self.idleSince,
+            now - self.idleSince > self.loop.timeouts.upstreamKeepAlive
+        {
             self.close()
         }
     }
@@ -252,12 +252,13 @@ final class UpstreamConnection: ChannelDuplexHandler {
                 return false
             }
             if head.isInterim { return true }
-            self.startBody(head, headBytes: headBytes)
+            self.startBody(head, headBytes: headBytes, hasSurplus: buffer.readableBytes > 0)
             return true
         }
     }
 
-    private func startBody(_ head: ResponseHead, headBytes: ByteBuffer) {
+    /// - Parameter hasSurplus: bytes have come behind the head; with a body of none they belong to no answer.
+    private func startBody(_ head: ResponseHead, headBytes: ByteBuffer, hasSurplus: Bool) {
         self.keepAlive = head.keepAlive
         if head.hasNoBody {
             self.state = .readingBody(.length(left: 0))
@@ -270,7 +271,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
             self.state = .readingBody(.untilClose)
         }
         self.call?.upstreamHead(head, bytes: headBytes)
-        if case .readingBody(.length(left: 0)) = self.state { self.finish() }
+        if case .readingBody(.length(left: 0)) = self.state { self.finish(hasSurplus: hasSurplus) }
     }
 
     private func readBody(_ buffer: inout ByteBuffer, framing: Framing) {
@@ -350,7 +351,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     /// The answer is whole.
-    private func finish(hasSurplus: Bool = false) {
+    private func finish(hasSurplus: Bool) {
         guard let call = self.call, let context = self.context else { return }
         self.call = nil
         // An answer may come before the request was sent whole; what is left of it would corrupt the next one.
@@ -363,7 +364,9 @@ final class UpstreamConnection: ChannelDuplexHandler {
             self.idleSince = self.loop.nanoseconds()
             self.pool.giveBack(self)
         } else {
+            // All that `ended` lets go of, since it passes over a connection that is closed already.
             self.state = .closed
+            self.output.detach()
             self.loop.remove(self)
             context.close(promise: nil)
         }

@@ -16,6 +16,11 @@ final class HandProvider: Sendable {
         return ProviderConnection(socket)
     }
 
+    /// A connection that has come already, or comes within `duration`. `nil`: none has.
+    func acceptNow(within duration: Duration = .zero) throws -> ProviderConnection? {
+        try self.listener.accept(within: duration).map { ProviderConnection($0) }
+    }
+
     /// `true`: the gateway does not connect within `duration`.
     func staysUnused(for duration: Duration) throws -> Bool { try self.listener.accept(within: duration) == nil }
 
@@ -70,6 +75,13 @@ final class ProviderConnection {
             }
             try self.fill()
         }
+    }
+
+    /// Waits a moment for bytes. `true`: some are there, or the gateway has closed the connection.
+    var hasBytes: Bool {
+        if !self.buffer.isEmpty { return true }
+        var entry = pollfd(fd: self.socket.descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, 5) > 0
     }
 
     private func fill() throws {

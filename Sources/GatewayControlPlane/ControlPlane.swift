@@ -18,6 +18,8 @@ package struct ControlPlane: ControlHandler {
             KeyRoutes(dependencies: dependencies), KeyListRoutes(dependencies: dependencies),
             SpendRoutes(dependencies: dependencies), ModelRoutes(dependencies: dependencies),
             HealthRoutes(dependencies: dependencies), MetricsRoute(dependencies: dependencies),
+            ModelInfoRoutes(dependencies: dependencies), ModelAdminRoutes(dependencies: dependencies),
+            CredentialRoutes(dependencies: dependencies), FleetRoutes(dependencies: dependencies),
         ]
         self.router = ControlRouter(rooms + [RouteListing(routes: rooms.flatMap(\.routes))])
     }
@@ -41,10 +43,12 @@ package struct ControlPlane: ControlHandler {
             return response
         case .route(let route, let argument):
             do throws(ControlRefusal) {
-                let caller = try self.admit(request, to: route)
+                let caller = try await self.admit(request, to: route)
                 let call = ControlCall(
                     request: request, query: try QueryItems(request.query), caller: caller, argument: argument)
-                return try await route.handler(call)
+                guard route.isMutation else { return try await route.handler(call) }
+                let wait = try MutationWait(call)
+                return await wait.finish(try await route.handler(call), fleet: self.dependencies.fleet)
             } catch {
                 self.log(error, route: route)
                 return ControlReply.refusal(error)
@@ -52,8 +56,11 @@ package struct ControlPlane: ControlHandler {
         }
     }
 
-    private func admit(_ request: ControlRequest, to route: ControlRoute) throws(ControlRefusal) -> KeyEntry? {
+    private func admit(
+        _ request: ControlRequest, to route: ControlRoute
+    ) async throws(ControlRefusal) -> KeyEntry? {
         if route.access == .open { return nil }
+        try await self.dependencies.resolve(request.credential)
         let caller = try self.authenticator.authenticate(request.credential, now: self.dependencies.clock.now())
         if route.access == .admin, !caller.isMaster {
             throw .forbidden("Only the master key may call \(route.method) \(route.path).")

@@ -24,6 +24,12 @@ package struct ControlPlaneDependencies: Sendable {
     package var metricsRequireKey: Bool
     /// Where secrets and identifiers of new keys come from.
     package var randomness: SecretRandomness
+    /// Stored models and credentials. `nil`: `store_model_in_db` is off, and changes are refused.
+    package var modelAdministration: ModelAdministration?
+    /// The other pods. `nil`: this pod is alone.
+    package var fleet: (any FleetDirectory)?
+    /// Finds keys that another pod made a moment ago. `nil`: this pod is alone.
+    package var keyResolver: (any KeyResolver)?
 
     package init(
         keys: KeyRegistry, keyStore: any KeyStore, ledger: any LedgerStore, models: any ModelListing,

@@ -19,7 +19,8 @@ struct HealthTests {
         "tells whether it wants calls",
         arguments: [
             (Readiness.State.starting, 503, "starting"), (.ready, 200, "connected"),
-            (.degraded("the disk is slow"), 200, "degraded"), (.draining, 503, "draining"),
+            (.degraded("the disk is slow"), 200, "degraded"), (.unfit("the store is away"), 503, "unfit"),
+            (.draining, 503, "draining"),
         ])
     func readiness(state: Readiness.State, status: Int, text: String) async {
         let fixture = ControlFixture()

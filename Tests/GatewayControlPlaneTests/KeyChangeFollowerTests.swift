@@ -26,11 +26,12 @@ struct KeyChangeFollowerTests {
         var secrets: [String] = []
         for _ in 0..<count { secrets.append(try await self.fixture.makeKey()) }
         if let first = secrets.first { try self.fixture.spend(700, by: first, number: 1) }
-        #expect(try await self.follower.start() == count)
+        try await self.follower.start()
         #expect(self.directory.count == count)
         #expect(self.follower.position == Int64(count))
         if let first = secrets.first { #expect(self.sees(first)?.spend.spend == NanoUSD(rawValue: 700)) }
-        #expect(try await self.follower.catchUp() == 0)
+        try await self.follower.catchUp()
+        #expect(self.follower.position == Int64(count))
     }
 
     @Test("brings every kind of change")
@@ -40,7 +41,8 @@ struct KeyChangeFollowerTests {
         let added = try await self.fixture.makeKey(#"{"max_budget":2}"#)
         try self.fixture.spend(900, by: added, number: 1)
         _ = await self.fixture.post("/key/block", #"{"key":"\#(kept)"}"#)
-        #expect(try await self.follower.catchUp() == 2)
+        try await self.follower.catchUp()
+        #expect(self.follower.position == 3)
         #expect(self.sees(kept)?.record.isBlocked == true)
         #expect(self.sees(added)?.spend.spend == NanoUSD(rawValue: 900))
         let answer = await self.fixture.post("/key/\(added)/regenerate")

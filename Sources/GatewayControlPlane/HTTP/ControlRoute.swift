@@ -81,6 +81,9 @@ struct ControlRoute: Sendable {
     }
 
     var path: String { self.pattern.description(argumentName: self.argumentName) }
+
+    /// Whether it may change something. GET and HEAD never do (RFC 9110, section 9.2.1).
+    var isMutation: Bool { self.method != "GET" }
 }
 
 /// A group of routes that belong together; one file each.

@@ -8,7 +8,7 @@ struct HealthRoutes: ControlRoom {
     var routes: [ControlRoute] {
         ["/health/liveliness", "/health/liveness", "/livez"].map { ControlRoute("GET", $0, .open, self.liveness) }
             + ["/health/readiness", "/readyz"].map { ControlRoute("GET", $0, .open, self.readiness) } + [
-                ControlRoute("GET", "/", .open, self.root), ControlRoute("GET", "/fleet", .admin, self.fleet),
+                ControlRoute("GET", "/", .open, self.root)
             ]
     }
 
@@ -24,12 +24,13 @@ struct HealthRoutes: ControlRoom {
             case .starting: ("starting", nil)
             case .ready: (journal.isStoreReachable ? "connected" : "healthy", nil)
             case .degraded(let reason): ("degraded", reason)
+            case .unfit(let reason): ("unfit", reason)
             case .draining: ("draining", nil)
             }
         let acceptsCalls =
             switch readiness {
             case .ready, .degraded: true
-            case .starting, .draining: false
+            case .starting, .unfit, .draining: false
             }
         var response = ControlReply.object(
             [
@@ -46,27 +47,6 @@ struct HealthRoutes: ControlRoom {
         ControlReply.object([
             JSONMember("name", .string("martlet")), JSONMember("version", .string(self.dependencies.pod.version)),
             JSONMember("docs", .string("/routes")),
-        ])
-    }
-
-    private func fleet(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
-        let journal = await self.dependencies.journalStatus()
-        let pod = self.dependencies.pod
-        return ControlReply.object([
-            JSONMember(
-                "pods",
-                .array([
-                    .object([
-                        JSONMember("name", .string(pod.name)), JSONMember("pid", .integer(pod.processID)),
-                        JSONMember("version", .string(pod.version)),
-                        JSONMember("started_at", .string(pod.startedAt.iso8601)),
-                        // The pod that answers is the only one, and it answers now.
-                        JSONMember("beat_age_ms", .integer(0)), JSONMember("applied", .integer(journal.applied)),
-                        JSONMember("change_position", .integer(self.dependencies.changePosition())),
-                        JSONMember("journal_bytes", .integer(journal.depthBytes)),
-                        JSONMember("connections", .array([])),
-                    ])
-                ]))
         ])
     }
 }

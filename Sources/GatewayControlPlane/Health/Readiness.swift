@@ -9,6 +9,8 @@ package final class Readiness: Sendable {
         /// Calls are served, but an operator should look: the text says what is wrong. Anybody
         /// may read it at `/readyz`, so it names no paths, hosts or keys.
         case degraded(String)
+        /// Something has been wrong for so long that calls should go to other pods; those that come are still served.
+        case unfit(String)
         /// Shutting down: running calls end, new ones should go elsewhere.
         case draining
     }
@@ -28,7 +30,7 @@ package final class Readiness: Sendable {
     package var acceptsCalls: Bool {
         switch self.state {
         case .ready, .degraded: true
-        case .starting, .draining: false
+        case .starting, .unfit, .draining: false
         }
     }
 }

@@ -2,7 +2,7 @@ import GatewayCore
 
 /// A JSON value (RFC 8259) of the management API. Objects keep their order and numbers their text, so that what a
 /// caller stores comes back as given and money is never rounded by a float on its way.
-enum JSONValue: Sendable, Equatable {
+package enum JSONValue: Sendable, Equatable {
     case null
     case bool(Bool)
     /// The number as written.
@@ -21,7 +21,7 @@ enum JSONValue: Sendable, Equatable {
     static func strings(_ texts: [String]) -> JSONValue { .array(texts.map(JSONValue.string)) }
 
     /// The value under `name` of an object. `nil`: no object, or no such name.
-    subscript(name: String) -> JSONValue? {
+    package subscript(name: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.name == name }?.value
     }
@@ -38,8 +38,13 @@ enum JSONValue: Sendable, Equatable {
         }
     }
 
+    /// `text` read strictly (`JSONParser`). `nil`: it is no JSON.
+    package static func parsed(_ text: String) -> JSONValue? {
+        do throws(JSONError) { return try JSONParser.parse(Array(text.utf8)) } catch { return nil }
+    }
+
     /// Compact JSON text.
-    var text: String {
+    package var text: String {
         var text = ""
         self.write(to: &text)
         return text
@@ -72,11 +77,11 @@ enum JSONValue: Sendable, Equatable {
 }
 
 /// A name with its value in a JSON object.
-struct JSONMember: Sendable, Equatable {
-    var name: String
-    var value: JSONValue
+package struct JSONMember: Sendable, Equatable {
+    package var name: String
+    package var value: JSONValue
 
-    init(_ name: String, _ value: JSONValue) {
+    package init(_ name: String, _ value: JSONValue) {
         self.name = name
         self.value = value
     }

@@ -14,6 +14,9 @@ package final class KeyRegistry: Sendable {
     private let turns = TurnQueue(waitingMax: 1000)
     /// Keys that came from the store, so that a reload can drop those that are gone. Never the master key.
     private let known = Mutex<Set<VirtualKeyID>>([])
+    /// Grows with every key put in or taken out of force: what was read from the store at one number is still good
+    /// while the number stands.
+    private let version = Atomic<UInt64>(0)
 
     package init(directory: KeyDirectory, keyStore: any KeyStore, ledger: any LedgerStore) {
         self.directory = directory
@@ -78,10 +81,10 @@ package final class KeyRegistry: Sendable {
     /// `nil`: there is no such key.
     func find(_ digest: KeyDigest) async throws(ControlRefusal) -> (record: KeyRecord, spend: NanoUSD)? {
         let entry = self.directory.entry(digest: digest)
-        if let entry, entry.isMaster { return (entry.record, entry.spend.spend) }
         do throws(LedgerError) {
+            if let entry, entry.isMaster { return (entry.record, try await self.freshSpend(of: entry.record.keyID)) }
             guard let record = try await self.keyStore.key(digest: digest) else { return nil }
-            return (record, try await self.spend(of: record.keyID))
+            return (record, try await self.freshSpend(of: record.keyID))
         } catch {
             guard case .unavailable = error, let entry else { throw .store(error) }
             return (entry.record, entry.spend.spend)
@@ -92,6 +95,32 @@ package final class KeyRegistry: Sendable {
     func spend(of keyID: VirtualKeyID) async throws(LedgerError) -> NanoUSD {
         if let entry = self.directory.entry(id: keyID) { return entry.spend.spend }
         return try await self.ledger.counter(.key(keyID)).spend
+    }
+
+    /// Spend of a key with what all pods have folded until now.
+    func freshSpend(of keyID: VirtualKeyID) async throws(LedgerError) -> NanoUSD {
+        let folded = try await self.ledger.counter(.key(keyID)).spend
+        guard let entry = self.directory.entry(id: keyID) else { return folded }
+        entry.spend.raise(to: folded)
+        return entry.spend.spend
+    }
+
+    /// Puts a key in force that this pod does not know yet, because another one made it a moment ago.
+    /// - Returns: `nil`: there is no such key.
+    func admit(_ digest: KeyDigest) async throws(LedgerError) -> KeyEntry? {
+        if let entry = self.directory.entry(digest: digest) { return entry }
+        let version = self.version.load(ordering: .acquiring)
+        guard let record = try await self.keyStore.key(digest: digest) else { return nil }
+        let spend = try await self.ledger.counter(.key(record.keyID)).spend
+        try await self.turns.run(orThrow: Self.isFull) { () async throws(LedgerError) in
+            if self.version.load(ordering: .acquiring) == version {
+                self.putInForce(record, startingSpend: spend)
+            } else {
+                // A change was put in force since the read began, perhaps of this very key.
+                try await self.refreshInTurn(record.keyID)
+            }
+        }
+        return self.directory.entry(digest: digest)
     }
 
     /// Makes what is in force the same as what the store holds for one key.
@@ -147,12 +176,14 @@ package final class KeyRegistry: Sendable {
         guard self.directory.entry(digest: record.digest)?.isMaster != true else { return }
         self.directory.set(record, startingSpend: startingSpend)
         self.known.withLock { _ = $0.insert(record.keyID) }
+        self.version.wrappingAdd(1, ordering: .releasing)
     }
 
     private func takeOutOfForce(_ keyID: VirtualKeyID) {
         guard keyID != .masterKey else { return }
         self.directory.remove(id: keyID)
         self.known.withLock { _ = $0.remove(keyID) }
+        self.version.wrappingAdd(1, ordering: .releasing)
     }
 
     private func stored(_ digest: KeyDigest) async throws(ControlRefusal) -> KeyRecord? {

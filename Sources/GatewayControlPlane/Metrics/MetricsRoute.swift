@@ -19,6 +19,7 @@ struct MetricsRoute: ControlRoom {
             keys: self.dependencies.keys.directory.count, to: &text)
         MetricsRendering.connections(snapshot, to: &text)
         MetricsRendering.journal(journal, to: &text)
+        if let fleet = self.dependencies.fleet { MetricsRendering.fleet(fleet.health, to: &text) }
         MetricsRendering.responses(snapshot.responsesByStatus, to: &text)
         MetricsRendering.calls(snapshot.calls, to: &text)
         return ControlResponse(status: 200, contentType: PrometheusText.contentType, body: Array(text.text.utf8))

@@ -66,7 +66,7 @@ struct ControlFixture {
 
     init(
         models: [ListedModel] = ControlFixture.models, snapshot: MetricsSnapshot = MetricsSnapshot(),
-        metricsRequireKey: Bool = false
+        metricsRequireKey: Bool = false, fleet: (any FleetDirectory)? = nil
     ) {
         let registry = KeyRegistry(directory: self.directory, keyStore: self.keyStore, ledger: self.ledger)
         let follower = KeyChangeFollower(registry: registry, keyStore: self.keyStore, logger: self.log.logger)
@@ -74,15 +74,16 @@ struct ControlFixture {
         let (journal, mutations) = (self.journal, self.mutations)
         self.registry = registry
         self.follower = follower
-        self.plane = ControlPlane(
-            dependencies: ControlPlaneDependencies(
-                keys: registry, keyStore: self.keyStore, ledger: self.ledger, models: FixedModels(models: models),
-                metrics: FixedMetrics(snapshot: snapshot), readiness: self.readiness,
-                journalStatus: { journal.value }, changePosition: { follower.position }, clock: self.clock,
-                logger: self.log.logger,
-                pod: PodIdentity(name: "pod-a", processID: 4242, version: "0.1.0", startedAt: self.clock.now()),
-                afterMutation: { mutations.value.append($0) }, metricsRequireKey: metricsRequireKey,
-                randomness: SecretRandomness { generator.withLock { $0.next() } }))
+        var dependencies = ControlPlaneDependencies(
+            keys: registry, keyStore: self.keyStore, ledger: self.ledger, models: FixedModels(models: models),
+            metrics: FixedMetrics(snapshot: snapshot), readiness: self.readiness,
+            journalStatus: { journal.value }, changePosition: { follower.position }, clock: self.clock,
+            logger: self.log.logger,
+            pod: PodIdentity(name: "pod-a", processID: 4242, version: "0.1.0", startedAt: self.clock.now()),
+            afterMutation: { mutations.value.append($0) }, metricsRequireKey: metricsRequireKey,
+            randomness: SecretRandomness { generator.withLock { $0.next() } })
+        dependencies.fleet = fleet
+        self.plane = ControlPlane(dependencies: dependencies)
         let now = self.clock.now()
         self.directory.set(
             KeyRecord(

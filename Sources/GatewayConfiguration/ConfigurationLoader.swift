@@ -1,3 +1,4 @@
+import GatewayControlPlane
 import GatewayRouting
 
 /// What loading gave. `settings` is `nil` exactly when a diagnostic is an error.
@@ -7,6 +8,9 @@ package struct LoadResult: Sendable {
     package var diagnostics: [Diagnostic]
     /// Files that were read or should have been: the configuration and what it includes.
     package var files: [String]
+    /// What became of the rows of the store, if they were given and `store_model_in_db` is on. Their errors are none
+    /// of the configuration's.
+    package var stored = StoredReport()
 
     package init(settings: Settings?, diagnostics: [Diagnostic], files: [String]) {
         self.settings = settings
@@ -33,39 +37,60 @@ package struct ConfigurationLoader: Sendable {
     package func load(
         file: String?, environment: [String: String], overrides: CommandLineOverrides
     ) -> LoadResult {
+        self.load(file: file, environment: environment, overrides: overrides, stored: nil)
+    }
+
+    /// The same with the rows of the store beside the file's models.
+    /// - Parameter stored: `nil`: not read yet. They count only while `store_model_in_db` is on.
+    package func load(
+        file: String?, environment: [String: String], overrides: CommandLineOverrides, stored: OpenedModels?
+    ) -> LoadResult {
+        var report = StoredReport()
         var diagnostics = DiagnosticCollector()
         var tree = ConfigurationTree(reader: self.reader)
         var settings: Settings?
         if let file {
             if let root = tree.load(file, into: &diagnostics) {
                 settings = Self.settings(
-                    of: root, environment: environment, overrides: overrides, into: &diagnostics)
+                    of: root, environment: environment, overrides: overrides, stored: stored, report: &report,
+                    into: &diagnostics)
             }
         } else {
-            settings = Self.settings(environment: environment, overrides: overrides, into: &diagnostics)
+            settings = Self.settings(
+                environment: environment, overrides: overrides, stored: stored, report: &report, into: &diagnostics)
         }
-        return LoadResult(
+        var result = LoadResult(
             settings: diagnostics.hasErrors ? nil : settings,
             diagnostics: diagnostics.sorted(files: tree.files),
             files: tree.files)
+        result.stored = report
+        return result
     }
 
     private static func settings(
         of root: ConfigurationNode, environment: [String: String], overrides: CommandLineOverrides,
-        into diagnostics: inout DiagnosticCollector
+        stored: OpenedModels?, report: inout StoredReport, into diagnostics: inout DiagnosticCollector
     ) -> Settings {
         let variables = self.environment(environment, with: root, into: &diagnostics)
         EnvironmentCheck.check(variables, into: &diagnostics)
         let expansion = EnvironmentExpansion(environment: variables)
         let expanded = self.expand(root, with: expansion, into: &diagnostics)
         SchemaCheck.check(expanded, into: &diagnostics)
-        let defaults = RoutingDefaults(root: expanded, environment: variables)
+        let isOpenEnded = StoredModelReader.isOn(root: expanded, environment: variables)
+        var credentials = CredentialTable(expanded, isOpenEnded: isOpenEnded, into: &diagnostics)
+        var rows = StoredModelReader(root: expanded, environment: variables)
+        let stored = isOpenEnded ? stored : nil
+        if let stored { rows.add(stored.credentials, to: &credentials) }
         var models = DeploymentReader(
-            defaults: defaults, credentials: CredentialTable(expanded, into: &diagnostics),
+            defaults: RoutingDefaults(root: expanded, environment: variables), credentials: credentials,
             environment: variables)
         models.read(expanded, into: &diagnostics)
+        if let stored { rows.read(stored.models, into: &models) }
+        models.settleWeights(into: &diagnostics)
+        report = rows.report
         let routing = RoutingReader(
-            root: expanded, deployments: models.deployments, failedGroups: models.failedGroups
+            root: expanded, deployments: models.deployments, failedGroups: models.failedGroups,
+            isOpenEnded: isOpenEnded
         ).read(into: &diagnostics)
         var settings = Settings(routing: routing)
         settings.prices = models.prices
@@ -76,14 +101,27 @@ package struct ConfigurationLoader: Sendable {
     }
 
     private static func settings(
-        environment: [String: String], overrides: CommandLineOverrides,
-        into diagnostics: inout DiagnosticCollector
+        environment: [String: String], overrides: CommandLineOverrides, stored: OpenedModels?,
+        report: inout StoredReport, into diagnostics: inout DiagnosticCollector
     ) -> Settings {
         EnvironmentCheck.check(environment, into: &diagnostics)
         let empty = ConfigurationNode(content: .mapping([]), position: .environment)
         var settings = EnvironmentModels(environment: environment).settings(into: &diagnostics)
         SettingsReader(root: empty, environment: environment, overrides: overrides)
             .apply(to: &settings, into: &diagnostics)
+        if settings.storesModels, let stored {
+            var rows = StoredModelReader(root: empty, environment: environment)
+            var credentials = CredentialTable(empty, isOpenEnded: true, into: &diagnostics)
+            rows.add(stored.credentials, to: &credentials)
+            var models = DeploymentReader(
+                defaults: RoutingDefaults(root: empty, environment: environment), credentials: credentials,
+                environment: environment)
+            models.reserve(settings.routing.deployments.map(\.deploymentID))
+            rows.read(stored.models, into: &models)
+            models.settleWeights(into: &diagnostics)
+            report = rows.report
+            settings.add(models)
+        }
         return settings
     }
 
@@ -132,6 +170,21 @@ package struct ConfigurationLoader: Sendable {
                 return expanded
             })
         return result
+    }
+}
+
+extension Settings {
+    /// Adds deployments of the store. The demo model, which stands in while there is nothing else, goes.
+    fileprivate mutating func add(_ models: DeploymentReader) {
+        let demo = EnvironmentModels.demo.deploymentID
+        if !models.deployments.isEmpty, self.routing.deployments.map(\.deploymentID) == [demo] {
+            self.routing.deployments = []
+            self.prices[demo] = nil
+            self.modelInfo[demo] = nil
+        }
+        self.routing.deployments += models.deployments
+        self.prices.merge(models.prices) { former, _ in former }
+        self.modelInfo.merge(models.modelInfo) { former, _ in former }
     }
 }
 

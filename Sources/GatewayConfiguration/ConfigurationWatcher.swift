@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Notices that the files of a configuration have changed and reports the new `Settings`, or why they are refused.
 ///
 /// It compares contents, read anew at each poll through the given path, so it makes no difference whether a file was
@@ -5,7 +7,7 @@
 /// counts only once two readings in a row agree, so a file that is just being written is not taken for the new one.
 ///
 ///     same ──(a reading differs)──> settling ──(the next agrees)──> load ──> same
-package struct ConfigurationWatcher: Sendable {
+package final class ConfigurationWatcher: Sendable {
     private let reader: any ConfigurationReader
     private let pollInterval: Duration
     private let settleInterval: Duration
@@ -13,6 +15,8 @@ package struct ConfigurationWatcher: Sendable {
     private let sleep: @Sendable (Duration) async throws -> Void
     private let onReload: @Sendable (Settings, [Diagnostic]) async -> Void
     private let onRefusal: @Sendable ([Diagnostic]) async -> Void
+    /// What has been loaded last, whoever asked for it. `nil`: nothing is watched yet.
+    private let known = Mutex<ConfigurationFingerprint?>(nil)
 
     /// - Parameters:
     ///   - load: loads the whole configuration as at the start.
@@ -53,42 +57,71 @@ package struct ConfigurationWatcher: Sendable {
     /// Watches until the task is cancelled or `sleep` throws.
     /// - Parameter initial: `fingerprint(of:)` of the files behind the settings in force.
     package func run(from initial: ConfigurationFingerprint) async {
-        var known = initial
+        // A reload that was asked for before has read something newer.
+        var files = self.known.withLock { known in
+            if known == nil { known = initial }
+            return known?.files ?? []
+        }
         while !Task.isCancelled {
             do {
                 try await self.sleep(self.pollInterval)
-                var seen = self.fingerprint(of: known.files)
-                guard seen != known else { continue }
+                files = self.files ?? files
+                var seen = self.fingerprint(of: files)
+                guard seen != self.known.withLock({ $0 }) else { continue }
                 var next = seen
                 repeat {
                     seen = next
                     try await self.sleep(self.settleInterval)
-                    next = self.fingerprint(of: known.files)
+                    next = self.fingerprint(of: files)
                 } while next != seen
-                // Back to what is in force, such as a file that was away for a moment.
-                guard next != known else { continue }
-                known = await self.reload(seen: next)
+                // Back to what is in force, such as a file that was away for a moment; or somebody else has loaded it.
+                guard self.claim(next) else { continue }
+                await self.loadAndReport(next)
             } catch {
                 return
             }
         }
     }
 
-    /// Loads at once, such as on SIGHUP, whether or not a file has changed, and reports.
-    /// - Returns: the fingerprint of what was loaded.
-    @discardableResult
-    package func reload(seen: ConfigurationFingerprint) async -> ConfigurationFingerprint {
+    /// Loads at once, such as on SIGHUP, whether or not a file has changed, and reports. What it has loaded is not
+    /// reported again by `run`.
+    package func reload() async {
+        let seen = self.fingerprint(of: self.files ?? [])
+        _ = self.claim(seen)
+        await self.loadAndReport(seen)
+    }
+
+    private var files: [String]? { self.known.withLock { $0?.files } }
+
+    /// Takes it upon itself to load what was `seen`. `false`: it is in force, or being loaded.
+    private func claim(_ seen: ConfigurationFingerprint) -> Bool {
+        self.known.withLock { known in
+            if known == seen { return false }
+            known = seen
+            return true
+        }
+    }
+
+    private func loadAndReport(_ seen: ConfigurationFingerprint) async {
         let result = self.load()
+        var now = seen
+        if result.files != seen.files {
+            // The new configuration includes other files; those already seen keep their reading.
+            now = self.fingerprint(of: result.files)
+            now.keep(seen)
+        }
+        let isNewest = self.known.withLock { known in
+            guard known == seen || known == now else { return false }
+            known = now
+            return true
+        }
+        // Otherwise somebody has begun to load what came after, and reports that.
+        guard isNewest else { return }
         if let settings = result.settings {
             await self.onReload(settings, result.diagnostics)
         } else {
             await self.onRefusal(result.diagnostics)
         }
-        if result.files == seen.files { return seen }
-        // The new configuration includes other files; those already seen keep their reading.
-        var next = self.fingerprint(of: result.files)
-        next.keep(seen)
-        return next
     }
 }
 

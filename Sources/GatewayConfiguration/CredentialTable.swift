@@ -1,10 +1,13 @@
-/// `credential_list`: named parameters that entries of `model_list` refer to by `litellm_credential_name`.
+/// `credential_list` and stored credentials: named parameters that models refer to by `litellm_credential_name`.
 struct CredentialTable {
     private var valuesByName: [String: [ConfigurationEntry]] = [:]
+    /// Credentials may be stored, so that one which is not here is not for ever missing.
+    let isOpenEnded: Bool
 
     var names: [String] { self.valuesByName.keys.sorted() }
 
-    init(_ root: ConfigurationNode, into diagnostics: inout DiagnosticCollector) {
+    init(_ root: ConfigurationNode, isOpenEnded: Bool, into diagnostics: inout DiagnosticCollector) {
+        self.isOpenEnded = isOpenEnded
         for (index, entry) in (root["credential_list"]?.sequence ?? []).enumerated() {
             let path = "credential_list[\(index)]"
             guard let name = entry["credential_name"]?.scalar?.text else {
@@ -22,6 +25,22 @@ struct CredentialTable {
         }
     }
 
+    func has(_ name: String) -> Bool { self.valuesByName[name] != nil }
+
+    /// Adds a stored credential; its name must be free.
+    mutating func add(_ name: String, values: [ConfigurationEntry]) {
+        precondition(self.valuesByName[name] == nil, "a credential's name is taken")
+        self.valuesByName[name] = values
+    }
+
+    /// The name of a credential that `parameters` want and that there is not. `nil`: nothing is missing.
+    func missing(in parameters: ConfigurationNode) -> (node: ConfigurationNode, name: ConfigurationScalar)? {
+        guard let node = parameters["litellm_credential_name"], let name = node.scalar, !self.has(name.text) else {
+            return nil
+        }
+        return (node, name)
+    }
+
     /// `parameters` with the values of the credential that they name; their own win.
     func apply(
         to parameters: ConfigurationNode, keyPath: String, into diagnostics: inout DiagnosticCollector
@@ -33,8 +52,11 @@ struct CredentialTable {
             let near = NearMatch.find(name.text, among: self.names)
             diagnostics.error(
                 reference.position, "\(keyPath).litellm_credential_name",
-                "no entry of credential_list is called \(name.quoted)",
-                mend: near.map { "did you mean \(ConfigurationScalar.quote($0))?" } ?? "add it there")
+                self.isOpenEnded
+                    ? "no credential is called \(name.quoted), stored or in credential_list"
+                    : "no entry of credential_list is called \(name.quoted)",
+                mend: near.map { "did you mean \(ConfigurationScalar.quote($0))?" }
+                    ?? (self.isOpenEnded ? "store it by POST /credentials" : "add it there"))
             return parameters
         }
         var result = parameters

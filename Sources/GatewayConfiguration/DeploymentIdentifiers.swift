@@ -4,6 +4,14 @@ struct DeploymentIdentifiers {
     private var used: [String: SourcePosition] = [:]
     private var copies: [UInt64: Int] = [:]
 
+    func isUsed(_ identifier: String) -> Bool { self.used[identifier] != nil }
+
+    /// Takes an identifier for something that is no entry.
+    mutating func reserve(_ identifier: String, at position: SourcePosition) { self.used[identifier] = position }
+
+    /// Gives the identifier of an entry back that was not kept.
+    mutating func release(_ identifier: String) { self.used[identifier] = nil }
+
     /// `nil`: the identifier cannot be used; a diagnostic says why.
     mutating func identifier(
         of entry: ConfigurationNode, group: String, parameters: ConfigurationNode, keyPath: String,

@@ -2,7 +2,7 @@ import GatewayPricing
 import GatewayProviders
 import GatewayRouting
 
-/// Reads `model_list`: each entry becomes a deployment, its price and its description.
+/// Reads `model_list` and stored models: each entry becomes a deployment, its price and its description.
 struct DeploymentReader {
     static let deploymentsMax = 10_000
 
@@ -17,6 +17,8 @@ struct DeploymentReader {
     /// Entries as read, until weights are settled per group.
     private var weights: [EntryWeights] = []
     private var identifiers = DeploymentIdentifiers()
+    /// Models may be stored, so `model_list` may lack them all.
+    private var isOpenEnded: Bool { self.credentials.isOpenEnded }
 
     init(defaults: RoutingDefaults, credentials: CredentialTable, environment: [String: String]) {
         self.defaults = defaults
@@ -27,6 +29,7 @@ struct DeploymentReader {
     mutating func read(_ root: ConfigurationNode, into diagnostics: inout DiagnosticCollector) {
         let entries = root["model_list"]?.sequence ?? []
         guard !entries.isEmpty else {
+            if self.isOpenEnded { return }
             if root["model_list"] == nil || root["model_list"]?.sequence != nil {
                 diagnostics.error(
                     root["model_list"]?.position ?? root.position, "model_list",
@@ -42,18 +45,52 @@ struct DeploymentReader {
             return
         }
         for (index, entry) in entries.enumerated() {
-            self.read(entry, keyPath: "model_list[\(index)]", into: &diagnostics)
+            self.read(entry, keyPath: "model_list[\(index)]", isStored: false, into: &diagnostics)
         }
-        self.settleWeights(into: &diagnostics)
-        if self.deployments.isEmpty, !diagnostics.hasErrors {
+        if self.deployments.isEmpty, !self.isOpenEnded, !diagnostics.hasErrors {
             diagnostics.error(
                 entries[0].position, "model_list", "every entry of model_list is blocked",
                 mend: "unblock one")
         }
     }
 
+    /// Takes identifiers that deployments from elsewhere have.
+    mutating func reserve(_ identifiers: [String]) {
+        for identifier in identifiers { self.identifiers.reserve(identifier, at: .environment) }
+    }
+
+    /// Reads a stored model as an entry of `model_list`. With an error nothing of it stays.
+    /// - Parameters:
+    ///   - identifier: what the entry's `model_info.id` says.
+    ///   - diagnostics: of this entry alone.
+    mutating func readStored(
+        _ entry: ConfigurationNode, identifier: String, into diagnostics: inout DiagnosticCollector
+    ) {
+        let keyPath = StoredModelReader.keyPath
+        guard self.deployments.count < Self.deploymentsMax else {
+            return diagnostics.error(
+                entry.position, keyPath, "there are more than \(Self.deploymentsMax) deployments",
+                mend: "use wildcards"
+            )
+        }
+        guard !self.identifiers.isUsed(identifier) else {
+            return diagnostics.error(
+                entry.position, keyPath, "another deployment has the same model_info.id",
+                mend: "store the model under another, or change the one in the configuration file")
+        }
+        let count = self.deployments.count
+        self.read(entry, keyPath: keyPath, isStored: true, into: &diagnostics)
+        guard diagnostics.hasErrors else { return }
+        self.identifiers.release(identifier)
+        guard self.deployments.count > count else { return }
+        self.deployments.removeLast()
+        self.weights.removeLast()
+        self.prices[identifier] = nil
+        self.modelInfo[identifier] = nil
+    }
+
     private mutating func read(
-        _ entry: ConfigurationNode, keyPath: String, into diagnostics: inout DiagnosticCollector
+        _ entry: ConfigurationNode, keyPath: String, isStored: Bool, into diagnostics: inout DiagnosticCollector
     ) {
         guard entry.mapping != nil else { return }
         let group = self.modelName(of: entry, keyPath: keyPath, into: &diagnostics)
@@ -66,6 +103,14 @@ struct DeploymentReader {
                     mend: "add it with at least `model`")
             }
             return
+        }
+        if self.isOpenEnded, !isStored, let missing = self.credentials.missing(in: given) {
+            // The store, not the file, decides about it, so it must not be able to take the file out of force.
+            if let group { self.failedGroups.insert(group) }
+            return diagnostics.warning(
+                missing.node.position, "\(path).litellm_credential_name",
+                "no credential is called \(missing.name.quoted), stored or in credential_list; the entry is left out",
+                mend: "store it by POST /credentials")
         }
         let parameters = self.credentials.apply(to: given, keyPath: path, into: &diagnostics)
         let reader = ParameterReader(
@@ -139,8 +184,9 @@ struct DeploymentReader {
         }
     }
 
-    /// LiteLLM picks by `weight` if an entry of the group has one, else by `rpm`, else by `tpm`, else evenly.
-    private mutating func settleWeights(into diagnostics: inout DiagnosticCollector) {
+    /// Comes after all entries. LiteLLM picks by `weight` if an entry of the group has one, else by `rpm`, else by
+    /// `tpm`, else evenly.
+    mutating func settleWeights(into diagnostics: inout DiagnosticCollector) {
         let groups = Dictionary(grouping: self.deployments.indices) { self.deployments[$0].modelGroup }
         for indices in groups.values where indices.count > 1 {
             let metric = EntryWeights.metrics.first { metric in

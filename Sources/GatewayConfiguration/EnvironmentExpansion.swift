@@ -2,6 +2,9 @@
 /// `${NAME}` anywhere inside a value (`$${` stands for a plain `${`). Keys are left alone.
 struct EnvironmentExpansion {
     let environment: [String: String]
+    /// The tree was stored over the API: a `${` in it is text, as a secret may hold one, and a variable that opens this
+    /// gateway's own secrets is withheld, as the store must not be able to send it anywhere.
+    var isStored = false
     private static let prefix = "os.environ/"
 
     func expand(
@@ -38,7 +41,7 @@ struct EnvironmentExpansion {
             guard let value = self.value(name, position, keyPath, &diagnostics) else { return scalar }
             return ConfigurationScalar(text: value, isPlain: false, isFromEnvironment: true)
         }
-        guard scalar.text.contains("${") else { return scalar }
+        guard !self.isStored, scalar.text.contains("${") else { return scalar }
         var result = ""
         var isFromEnvironment = false
         var rest = scalar.text[...]
@@ -77,6 +80,12 @@ struct EnvironmentExpansion {
                 mend: "write os.environ/NAME or ${NAME} with letters, digits and underscores")
             return nil
         }
+        if self.isStored, Self.isWithheld(name) {
+            diagnostics.error(
+                position, keyPath, "\(keyPath) names the variable \(name), which stored models do not get",
+                mend: "name a provider's variable")
+            return nil
+        }
         guard let value = self.environment[name] else {
             diagnostics.error(
                 position, keyPath, "\(keyPath) needs the environment variable \(name), which is not set",
@@ -84,6 +93,10 @@ struct EnvironmentExpansion {
             return nil
         }
         return value
+    }
+
+    private static func isWithheld(_ name: String) -> Bool {
+        ["MARTLET_", "LITELLM_", "DATABASE_", "PG"].contains { name.hasPrefix($0) }
     }
 
     /// Letters, digits and underscores (POSIX 1003.1, section 8.1), so that a message cannot repeat anything else.

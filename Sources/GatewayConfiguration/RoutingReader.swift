@@ -26,13 +26,18 @@ struct RoutingReader {
 
     let root: ConfigurationNode
     let deployments: [DeploymentConfiguration]
+    /// Models may be stored, so a group that is missing now is not the file's fault.
+    let isOpenEnded: Bool
     /// Names of entries with errors: what points at them is not at fault.
     private let failedGroups: Set<String>
     private let groups: Set<String>
     private let wildcards: [WildcardPattern]
 
-    init(root: ConfigurationNode, deployments: [DeploymentConfiguration], failedGroups: Set<String>) {
+    init(
+        root: ConfigurationNode, deployments: [DeploymentConfiguration], failedGroups: Set<String>, isOpenEnded: Bool
+    ) {
         self.root = root
+        self.isOpenEnded = isOpenEnded
         self.failedGroups = failedGroups
         self.deployments = deployments
         let groups = Set(deployments.map(\.modelGroup))
@@ -185,6 +190,11 @@ struct RoutingReader {
         _ name: ConfigurationScalar, at position: SourcePosition, _ path: String, _ what: String,
         into diagnostics: inout DiagnosticCollector
     ) {
+        guard !self.isOpenEnded else {
+            return diagnostics.warning(
+                position, path, "\(what) \(name.quoted), which there is not now, stored or in model_list",
+                mend: "add it, or remove this")
+        }
         let near = name.isFromEnvironment ? nil : NearMatch.find(name.text, among: self.groups.sorted())
         diagnostics.error(
             position, path, "\(what) \(name.quoted), which model_list does not have",

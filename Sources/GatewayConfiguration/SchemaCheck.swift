@@ -10,15 +10,7 @@ struct SchemaCheck {
             self.check(node, section: section, keyPath: section.rawValue, into: &diagnostics)
         }
         for (index, entry) in (root["model_list"]?.sequence ?? []).enumerated() {
-            let path = "model_list[\(index)]"
-            self.check(entry, section: .modelEntry, keyPath: path, into: &diagnostics)
-            if let node = entry["litellm_params"] {
-                self.check(
-                    node, section: .modelParameters, keyPath: "\(path).litellm_params", into: &diagnostics)
-            }
-            if let node = entry["model_info"] {
-                self.check(node, section: .modelInfo, keyPath: "\(path).model_info", into: &diagnostics)
-            }
+            self.checkModel(entry, keyPath: "model_list[\(index)]", into: &diagnostics)
         }
         for (index, entry) in (root["credential_list"]?.sequence ?? []).enumerated() {
             let path = "credential_list[\(index)]"
@@ -30,7 +22,20 @@ struct SchemaCheck {
         }
     }
 
-    private static func check(
+    /// Checks an entry of `model_list`, or a stored one.
+    static func checkModel(
+        _ entry: ConfigurationNode, keyPath: String, into diagnostics: inout DiagnosticCollector
+    ) {
+        self.check(entry, section: .modelEntry, keyPath: keyPath, into: &diagnostics)
+        if let node = entry["litellm_params"] {
+            self.check(node, section: .modelParameters, keyPath: "\(keyPath).litellm_params", into: &diagnostics)
+        }
+        if let node = entry["model_info"] {
+            self.check(node, section: .modelInfo, keyPath: "\(keyPath).model_info", into: &diagnostics)
+        }
+    }
+
+    static func check(
         _ node: ConfigurationNode, section: Section, keyPath: String,
         into diagnostics: inout DiagnosticCollector
     ) {

@@ -1,4 +1,5 @@
 import GatewayDataPlane
+import GatewayPostgres
 import GatewayRouting
 
 /// Everything that a configuration file, the environment and the command line say together, checked: what a pod is
@@ -15,6 +16,12 @@ package struct Settings: Sendable {
     package var masterKey: Secret?
     /// `LITELLM_SALT_KEY`, for secrets at rest. `nil`: not configured.
     package var saltKey: Secret?
+    /// `MARTLET_FORMER_SALT_KEY`, which only opens what was sealed before a rotation. `nil`: not configured.
+    package var formerSaltKey: Secret?
+    /// `store_model_in_db`: models and credentials come from the store too.
+    package var storesModels = false
+    /// PostgreSQL that holds the ledger. `nil`: SQLite in `dataDirectory`.
+    package var database: PostgresSettings?
     /// Price catalogue in our own format that takes the place of the shipped one. `nil`: the shipped one.
     package var priceCatalogueFile: String?
     /// HTTP status of a refusal because a budget is spent: 400, 402, 422 or 429.

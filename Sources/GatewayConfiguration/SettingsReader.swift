@@ -1,3 +1,4 @@
+import GatewayPostgres
 import GatewayRouting
 
 /// Reads everything beside models and routing. Order, later wins: LiteLLM's variables, LiteLLM's sections, `martlet:`,
@@ -19,7 +20,10 @@ struct SettingsReader {
         self.applyLogLevel(to: &settings, into: &diagnostics)
         self.applyListener(to: &settings, into: &diagnostics)
         settings.masterKey = self.masterKey(into: &diagnostics)
-        settings.saltKey = self.lookup.value("LITELLM_SALT_KEY").map { Secret($0.value) }
+        settings.saltKey = self.saltKey(into: &diagnostics)
+        settings.formerSaltKey = self.lookup.value("MARTLET_FORMER_SALT_KEY").map { Secret($0.value) }
+        settings.database = self.database(into: &diagnostics)
+        settings.storesModels = StoredModelReader.isOn(root: self.root, environment: self.environment)
         self.checkTogether(settings, into: &diagnostics)
     }
 
@@ -161,6 +165,39 @@ struct SettingsReader {
             diagnostics.warning(
                 position, name, "the master key does not start with sk-",
                 mend: "LiteLLM's clients expect that")
+        }
+        return Secret(key)
+    }
+
+    /// `MARTLET_DATABASE_URL`, else `general_settings.database_url`, else LiteLLM's variables. An empty twin means none.
+    private func database(into diagnostics: inout DiagnosticCollector) -> PostgresSettings? {
+        var environment = self.environment
+        var position = SourcePosition.environment
+        var name = self.lookup.value("DATABASE_URL")?.name ?? "DATABASE_HOST"
+        if environment["MARTLET_DATABASE_URL"] == nil, let node = self.root["general_settings"]?["database_url"],
+            let text = node.scalar?.text, !text.isEmpty
+        {
+            environment["MARTLET_DATABASE_URL"] = text
+            (position, name) = (node.position, "general_settings.database_url")
+        } else if environment["MARTLET_DATABASE_URL"] == "" {
+            return nil
+        }
+        do throws(PostgresError) {
+            guard let database = try PostgresSettings(environment: environment) else { return nil }
+            for note in database.notes { diagnostics.warning(position, name, note, mend: nil) }
+            return database
+        } catch {
+            diagnostics.error(position, name, error.message, mend: "write postgresql://user:password@host:5432/name")
+            return nil
+        }
+    }
+
+    private func saltKey(into diagnostics: inout DiagnosticCollector) -> Secret? {
+        guard let (name, key) = self.lookup.value("LITELLM_SALT_KEY") else { return nil }
+        if key.utf8.count < 16 {
+            diagnostics.warning(
+                .environment, name, "the salt key is short and can be guessed",
+                mend: "use such as 32 random letters and digits; see `martlet credentials rotate`")
         }
         return Secret(key)
     }

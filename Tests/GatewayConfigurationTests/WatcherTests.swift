@@ -11,6 +11,8 @@ private final class ScriptedFiles: ConfigurationReader {
     }
     private let state: Mutex<State>
     private let log = Mutex<[String]>([])
+    private let watcher = Mutex<ConfigurationWatcher?>(nil)
+    private let sleeps = Mutex(0)
 
     init(_ files: [String: String], steps: [[String: String?]]) {
         self.state = Mutex(State(files: files, steps: steps))
@@ -28,23 +30,39 @@ private final class ScriptedFiles: ConfigurationReader {
         }
     }
 
+    private func countSleep() -> Int {
+        self.sleeps.withLock { count in
+            count += 1
+            return count
+        }
+    }
+
     func note(_ text: String) { self.log.withLock { $0.append(text) } }
     var notes: [String] { self.log.withLock { $0 } }
 
     /// What the watcher reports over the whole script.
-    func watch() async -> [String] {
+    /// - Parameter reloadsAtSleep: a reload is asked for after this sleep; 0: before the first. `nil`: none is.
+    func watch(reloadsAtSleep: Int? = nil) async -> [String] {
         let load: @Sendable () -> LoadResult = {
             ConfigurationLoader(reader: self).load(
                 file: "config.yaml", environment: [:], overrides: CommandLineOverrides())
         }
         let watcher = ConfigurationWatcher(
-            reader: self, load: load, sleep: { _ in try self.sleep() },
+            reader: self, load: load,
+            sleep: { _ in
+                try self.sleep()
+                if self.countSleep() == reloadsAtSleep { await self.watcher.withLock { $0 }?.reload() }
+            },
             onReload: { settings, _ in
                 self.note("reload " + settings.routing.deployments.map(\.modelGroup).joined(separator: " "))
             },
             onRefusal: { diagnostics in self.note("refusal \(diagnostics.first?.position.rendered ?? "")")
             })
-        await watcher.run(from: watcher.fingerprint(of: load().files))
+        self.watcher.withLock { $0 = watcher }
+        let initial = watcher.fingerprint(of: load().files)
+        if reloadsAtSleep == 0 { await watcher.reload() }
+        await watcher.run(from: initial)
+        self.watcher.withLock { $0 = nil }
         return self.notes
     }
 }
@@ -90,6 +108,18 @@ struct WatcherTests {
         ]
         let notes = await ScriptedFiles(["config.yaml": Self.file("a")], steps: steps).watch()
         #expect(notes == ["refusal config.yaml:1:1", "reload c"])
+    }
+
+    @Test("does not report again what a reload has loaded that was asked for")
+    func reloadCounts() async {
+        for content in ["modle_list: []\n", Self.file("b")] {
+            let files = ScriptedFiles(
+                ["config.yaml": Self.file("a")], steps: [["config.yaml": content], [:], [:], [:]])
+            #expect(await files.watch(reloadsAtSleep: 1).count == 1)
+        }
+        // Asked for before the watching has begun.
+        let early = ScriptedFiles(["config.yaml": Self.file("a")], steps: [[:], [:], [:]])
+        #expect(await early.watch(reloadsAtSleep: 0) == ["reload a"])
     }
 
     @Test("bears a file that is away for a moment, and reports one that stays away")

@@ -16,7 +16,16 @@ extension ConfigurationSchema {
                 )),
             Variable(
                 name: "LITELLM_SALT_KEY", twin: "MARTLET_SALT_KEY",
-                treatment: .supported("Key for secrets at rest; this version stores none.")),
+                treatment: .supported(
+                    "Seals the secrets of stored models and credentials; all pods need the same. Without it the "
+                        + "configured master key does.")),
+            Variable(
+                name: "MARTLET_FORMER_SALT_KEY", twin: nil,
+                treatment: .supported("Opens secrets that were sealed before a rotation of the salt key.")),
+            Variable(
+                name: "STORE_MODEL_IN_DB", twin: "MARTLET_STORE_MODEL_IN_DB",
+                treatment: .supported(
+                    "`true` turns `general_settings.store_model_in_db` on; the twin wins over both.")),
             Variable(
                 name: "LITELLM_LOG", twin: "MARTLET_LOG",
                 treatment: .supported(
@@ -41,13 +50,14 @@ extension ConfigurationSchema {
                 treatment: .supported("As `martlet.data_directory`, over which it wins.")),
         ],
         Self.twins(
-            "DATABASE_URL DATABASE_HOST DATABASE_URL_READ_REPLICA",
-            .unsupported(
-                "PostgreSQL comes in a later version; unset it, or set the twin to nothing, to use the embedded ledger"
-            )),
+            "DATABASE_URL",
+            .supported("PostgreSQL that holds the ledger, for any number of pods; without it the ledger is SQLite.")),
         Self.twins(
-            "DATABASE_USERNAME DATABASE_PASSWORD DATABASE_NAME",
-            .withoutEffect("they tell how to reach PostgreSQL, which comes in a later version")),
+            "DATABASE_HOST DATABASE_PORT DATABASE_USERNAME DATABASE_USER DATABASE_PASSWORD DATABASE_NAME DATABASE_SCHEMA",
+            .supported("The same in parts, when there is no `DATABASE_URL`.")),
+        Self.twins(
+            "DATABASE_URL_READ_REPLICA",
+            .unsupported("a pod opens at most 3 connections, all to the primary; unset it")),
         Self.twins(
             "LITELLM_CONFIG_BUCKET_NAME LITELLM_CONFIG_BUCKET_TYPE LITELLM_CONFIG_BUCKET_OBJECT_KEY",
             .unsupported("mount the configuration as a file")),
@@ -57,8 +67,8 @@ extension ConfigurationSchema {
             "REDIS_HOST REDIS_PORT REDIS_PASSWORD REDIS_URL REDIS_SSL REDIS_CLUSTER_NODES",
             .withoutEffect("pods need no Redis")),
         Self.twins(
-            "STORE_MODEL_IN_DB UI_USERNAME UI_PASSWORD PROXY_BASE_URL PROXY_ADMIN_ID LITELLM_LICENSE",
-            .withoutEffect("models come from the configuration, and there is no UI in this version")),
+            "UI_USERNAME UI_PASSWORD PROXY_BASE_URL PROXY_ADMIN_ID LITELLM_LICENSE",
+            .withoutEffect("there is no UI in this version")),
         Self.twins(
             """
             LITELLM_MODE NUM_WORKERS PROMETHEUS_MULTIPROC_DIR USE_PRISMA_MIGRATE DISABLE_SCHEMA_UPDATE

@@ -59,12 +59,16 @@ extension ConfigurationSchema {
 
     private static let timeoutOptions: [MartletOption] = [
         .init(
-            "head_timeout_seconds", Self.seconds(\.dataPlane.headTimeout), "Whole head of a request."),
+            "head_timeout_seconds", Self.seconds(\.dataPlane.headTimeout),
+            "Whole head of a request; also the wait for the first one on a connection, TLS handshake included."),
         .init(
             "body_timeout_seconds", Self.seconds(\.dataPlane.bodyTimeout), "Whole body of a request."),
         .init(
             "keep_alive_timeout_seconds", Self.seconds(\.dataPlane.keepAliveTimeout),
             "Idle caller's connection."),
+        .init(
+            "control_timeout_seconds", Self.seconds(\.dataPlane.controlTimeout),
+            "Answer to a management request."),
         .init(
             "write_timeout_seconds", Self.seconds(\.dataPlane.writeTimeout), "Caller that does not read."),
         .init(

@@ -59,7 +59,9 @@ extension ConfigurationSchema {
             "api_key", .secret,
             .supported("The provider's key; without it the provider's variable is read.")),
         rows("api_base base_url", .text, .supported("The provider's base URL, http or https.")),
-        rows("litellm_credential_name", .text, .supported("An entry of `credential_list`.")),
+        rows(
+            "litellm_credential_name", .text,
+            .supported("An entry of `credential_list`, or a stored credential.")),
         rows("organization", .text, .supported("Sent as `OpenAI-Organization`.")),
         rows(
             "extra_headers headers", .mapping, .supported("Headers added to calls of this deployment.")),

@@ -140,6 +140,9 @@ extension ConfigurationSchema {
             "master_key", .secret,
             .supported("The administrator's key, `sk-...`; without it one is made.")),
         rows(
+            "database_url", .secret,
+            .supported("PostgreSQL that holds the ledger, for any number of pods; without it the ledger is SQLite.")),
+        rows(
             "max_request_size_mb", .number(0.001...4096), .supported("Bound of a request's body, MiB.")),
         Self.generalWithoutEffect,
         Self.generalUnsupported)
@@ -161,8 +164,13 @@ extension ConfigurationSchema {
             "proxy_budget_rescheduler_min_time proxy_budget_rescheduler_max_time", .any,
             .withoutEffect("budget periods are not enforced by this version")),
         rows(
-            "store_model_in_db supported_db_objects", .any,
-            .withoutEffect("models come from this file alone in this version")),
+            "store_model_in_db", .boolean,
+            .supported(
+                "`true`: models and credentials of `/model/new` and `/credentials` are stored and served beside this "
+                    + "file's.")),
+        rows(
+            "supported_db_objects", .any,
+            .withoutEffect("with `store_model_in_db`, models and credentials are read from the store")),
         rows(
             """
             background_health_checks health_check_interval health_check_concurrency health_check_details
@@ -191,10 +199,8 @@ extension ConfigurationSchema {
 
     private static let generalUnsupported: [Key] = join(
         rows(
-            "database_url database_url_read_replica", .secret,
-            .unsupported(
-                "PostgreSQL comes in a later version; remove the key: the ledger is an SQLite file in --data"
-            )),
+            "database_url_read_replica", .secret,
+            .unsupported("a pod opens at most 3 connections, all to the primary; remove the key")),
         rows(
             "disable_spend_logs disable_spend_updates disable_reset_budget", .any,
             .unsupported("every call stands in the ledger; remove the key")),

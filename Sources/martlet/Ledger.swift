@@ -1,17 +1,19 @@
 import GatewayConfiguration
 import GatewayCore
 import GatewayLedger
-import GatewaySQLite
 import Logging
 
-/// Journal and store of a pod, recovered.
+/// Journal and stores of a pod, recovered.
 struct Ledger {
     let journal: Journal
-    let store: SQLiteStore
+    let stores: Stores
     let shipper: LedgerShipper
 
+    /// How long shipping rests between two pieces of work: event loops that share its core go on meanwhile.
+    static let breathMicroseconds: UInt32 = 100
+
     /// Opens both and ships what a former process left, so that spend is exact before the first call.
-    static func open(settings: Settings, clock: any WallClock, logger: Logger) async throws(LedgerError) -> Ledger {
+    static func open(settings: Settings, clock: any WallClock, logger: Logger) async throws -> Ledger {
         let paths = DataPaths(directory: settings.dataDirectory)
         try paths.create()
         let ledger = settings.ledger
@@ -27,11 +29,14 @@ struct Ledger {
                 "Attempts that a killed process had in flight were settled as orphaned",
                 metadata: ["ledger.orphaned": "\(recovery.orphanedIntents)"])
         }
-        let store = try SQLiteStore.open(path: paths.database, clock: clock)
+        let stores = try await Stores.open(settings: settings, clock: clock, logger: logger)
         let shipper = LedgerShipper(
-            journal: journal, store: store, configuration: LedgerShipperConfiguration(tick: ledger.tickInterval),
-            sleep: { try await Task.sleep(for: $0) })
+            journal: journal, store: stores.ledger,
+            configuration: LedgerShipperConfiguration(tick: ledger.tickInterval),
+            sleep: { try await Task.sleep(for: $0) },
+            // A cancelled sleep only makes the piece after it come sooner.
+            breathe: { try? await Task.sleep(for: .microseconds(Int64(Self.breathMicroseconds))) })
         try await shipper.shipNow()
-        return Ledger(journal: journal, store: store, shipper: shipper)
+        return Ledger(journal: journal, stores: stores, shipper: shipper)
     }
 }

@@ -1,39 +1,55 @@
 import ArgumentParser
 import Foundation
 import GatewayConfiguration
+import GatewayCore
 import GatewayLedger
-import GatewaySQLite
+import GatewayPostgres
 
 struct LedgerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ledger", abstract: "Look at the ledger, while a pod serves or not.",
-        subcommands: [LedgerVerifyCommand.self, LedgerExportCommand.self])
+        subcommands: [
+            LedgerVerifyCommand.self, LedgerExportCommand.self, LedgerRebuildCommand.self, LedgerReplayCommand.self,
+        ])
 }
 
-/// Where a ledger is found.
+/// Where a ledger is found: by the configuration and the environment, as `serve` finds it.
 struct LedgerLocation: ParsableArguments {
-    @Option(name: .long, help: "The configuration file that names the data directory.")
+    @Option(name: .long, help: "The configuration file that names the data directory and the database.")
     var config: String?
 
     @Option(name: .long, help: "The data directory; wins over the configuration.")
     var data: String?
 
-    func auditor() throws -> LedgerAuditor {
-        let directory: String
-        if let data = self.data {
-            directory = data
-        } else {
-            let result = ConfigurationLoader().load(
-                file: self.config, environment: ProcessInfo.processInfo.environment, overrides: CommandLineOverrides())
-            guard let settings = result.settings else {
-                for diagnostic in result.diagnostics { StandardError.write(diagnostic.rendered) }
-                throw ExitCode(1)
-            }
-            directory = settings.dataDirectory
+    func settings() throws -> Settings {
+        let result = ConfigurationLoader().load(
+            file: self.config, environment: ProcessInfo.processInfo.environment,
+            overrides: CommandLineOverrides(dataDirectory: self.data))
+        guard let settings = result.settings else {
+            for diagnostic in result.diagnostics { StandardError.write(diagnostic.rendered) }
+            throw ExitCode(1)
         }
-        let paths = DataPaths(directory: directory)
-        let store = try SQLiteStore.openReadOnly(path: paths.database, clock: SystemClock())
-        return LedgerAuditor(store: store, journalDirectory: paths.journal)
+        return settings
+    }
+
+    func auditor() async throws -> LedgerAuditor {
+        let settings = try self.settings()
+        let stores = try await Stores.openForReading(settings: settings, clock: SystemClock())
+        return LedgerAuditor(
+            store: stores.ledger, journalDirectory: DataPaths(directory: settings.dataDirectory).journal)
+    }
+}
+
+/// Runs a command's work and says what went wrong in one line.
+func reportingErrors(_ body: () async throws -> Void) async throws {
+    do {
+        try await body()
+    } catch let error as LedgerError {
+        StandardError.write("error: \(error.message)")
+        throw ExitCode(1)
+    } catch let error as StartError {
+        StandardError.write("error: \(error.message)")
+        throw ExitCode(1)
     }
 }
 
@@ -70,7 +86,7 @@ struct LedgerExportCommand: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            let auditor = try self.location.auditor()
+            let auditor = try await self.location.auditor()
             var output = StandardOutput()
             if self.format == .csv { output.line(UsageExport.csvHeader) }
             let format = self.format
@@ -82,5 +98,80 @@ struct LedgerExportCommand: AsyncParsableCommand {
             StandardError.write("error: \(error.message)")
             throw ExitCode(1)
         }
+    }
+}
+
+/// `martlet ledger rebuild`: counters and daily aggregates anew from the rows, also while pods serve.
+struct LedgerRebuildCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rebuild", abstract: "Make counters and daily sums anew from the usage rows, while pods serve.")
+
+    @OptionGroup var location: LedgerLocation
+
+    func run() async throws {
+        try await reportingErrors {
+            let settings = try self.location.settings()
+            let stores = try await Stores.open(settings: settings, clock: SystemClock(), logger: commandLogger())
+            try await stores.ledger.rebuildCounters()
+            let differences = try await stores.ledger.verify()
+            for difference in differences { print(difference) }
+            try await stores.close()
+            if !differences.isEmpty { throw ExitCode(1) }
+            print("Counters and daily sums were made anew and are exact.")
+        }
+    }
+}
+
+/// `martlet ledger replay DIR`: ships what a dead pod left.
+struct LedgerReplayCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replay",
+        abstract: "Ship the journal that a dead pod left behind; repeating it is safe, its files stay.")
+
+    @OptionGroup var location: LedgerLocation
+
+    @Argument(help: "The journal's directory, or the data directory that holds it.")
+    var directory: String
+
+    func run() async throws {
+        try await reportingErrors {
+            let clock = SystemClock()
+            let logger = commandLogger()
+            let stores = try await Stores.open(settings: try self.location.settings(), clock: clock, logger: logger)
+            let (journal, recovery) = try Journal.open(
+                directory: try self.journalDirectory(), configuration: JournalConfiguration(), clock: clock)
+            for note in recovery.notes { logger.notice("Journal: \(note)") }
+            let shipper = LedgerShipper(
+                journal: journal, store: stores.ledger, sleep: { try await Task.sleep(for: $0) })
+            try await shipper.shipNow()
+            let applied = shipper.status.applied ?? 0
+            try journal.close()
+            try await Self.close(journal.journalID, applied: applied, in: stores.postgres, now: clock.now())
+            try await stores.close()
+            print("Journal \(journal.journalID.text): all \(applied) settlements are in the store.")
+        }
+    }
+
+    private func journalDirectory() throws -> String {
+        let inner = DataPaths(directory: self.directory).journal
+        let directory = FileManager.default.fileExists(atPath: inner) ? inner : self.directory
+        guard FileManager.default.fileExists(atPath: directory) else {
+            throw StartError(message: "There is no directory \(self.directory).")
+        }
+        return directory
+    }
+
+    /// A last beat and a farewell: nobody beats for this stream any more, and it must not turn up as an orphan again.
+    private static func close(
+        _ journal: JournalID, applied: Int64, in store: PostgresStore?, now: UnixMicroseconds
+    ) async throws(LedgerError) {
+        guard let store else { return }
+        var random = SystemRandomNumberGenerator()
+        let podID = PodID(.random(using: &random))
+        _ = try await store.beat(
+            PodBeat(
+                podID: podID, name: "ledger replay", processID: getpid(), version: Version.text, startedAt: now,
+                journal: journal, applied: applied, changePosition: 0, journalBytes: 0, connections: 1))
+        try await store.leave(podID)
     }
 }

@@ -7,7 +7,10 @@ struct MartletCommand: AsyncParsableCommand {
         commandName: "martlet",
         abstract: "One address in front of every LLM provider, with an exact ledger.",
         version: Version.text,
-        subcommands: [ServeCommand.self, CheckCommand.self, LedgerCommand.self])
+        subcommands: [
+            ServeCommand.self, CheckCommand.self, LedgerCommand.self, FleetCommand.self, MigrateCommand.self,
+            CredentialsCommand.self,
+        ])
 }
 
 enum Version {

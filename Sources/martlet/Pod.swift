@@ -4,8 +4,8 @@ import GatewayConfiguration
 import GatewayControlPlane
 import GatewayCore
 import GatewayDataPlane
+import GatewayFleet
 import GatewayLedger
-import GatewaySQLite
 import Logging
 import NIOCore
 import Synchronization
@@ -14,32 +14,26 @@ import Synchronization
 ///
 ///     journal (recovered) ► store ► shipped ► keys ► listener ► jobs      SIGTERM: the same backwards
 final class Pod: Sendable {
-    private let settings: Settings
-    private let source: SettingsSource
+    private let live: LiveConfiguration
     private let logger: Logger
-    private let journal: Journal
-    private let store: SQLiteStore
-    private let shipper: LedgerShipper
+    private let ledger: Ledger
     private let server: DataPlaneServer
     private let readiness: Readiness
-    private let listing: CurrentListing
-    private let runtime: Mutex<RuntimeSnapshot>
+    private let coldKeys: ColdKeyResolver
+    /// `nil`: SQLite, one pod alone.
+    private let membership: FleetMembership?
 
     private init(
-        settings: Settings, source: SettingsSource, logger: Logger, journal: Journal, store: SQLiteStore,
-        shipper: LedgerShipper, server: DataPlaneServer, readiness: Readiness, listing: CurrentListing,
-        runtime: RuntimeSnapshot
+        live: LiveConfiguration, logger: Logger, ledger: Ledger, server: DataPlaneServer, readiness: Readiness,
+        coldKeys: ColdKeyResolver, membership: FleetMembership?
     ) {
-        self.settings = settings
-        self.source = source
+        self.live = live
         self.logger = logger
-        self.journal = journal
-        self.store = store
-        self.shipper = shipper
+        self.ledger = ledger
         self.server = server
         self.readiness = readiness
-        self.listing = listing
-        self.runtime = Mutex(runtime)
+        self.coldKeys = coldKeys
+        self.membership = membership
     }
 
     /// - Throws: `LedgerError` or `StartError`, each with what to do.
@@ -50,50 +44,98 @@ final class Pod: Sendable {
         let isJSON = settings.logsAreJSON
         let logger = Logger(label: "martlet") { _ in LineLogHandler(logLevel: level, isJSON: isJSON, clock: clock) }
         let startedAt = clock.now()
-        let builder = try SnapshotBuilder(settings: settings)
-        let runtime = try builder.snapshot(former: nil)
-        let listing = CurrentListing(builder.listing())
 
         let ledger = try await Ledger.open(settings: settings, clock: clock, logger: logger)
+        let stores = ledger.stores
+        let live = try await LiveConfiguration.make(
+            settings: settings, source: source, models: stores.models, logger: logger)
         let directory = KeyDirectory()
-        let registry = KeyRegistry(directory: directory, keyStore: ledger.store, ledger: ledger.store)
-        let follower = KeyChangeFollower(registry: registry, keyStore: ledger.store, logger: logger)
-        let master = try await MasterKey.establish(
-            configured: settings.masterKey?.reveal(), store: ledger.store, now: startedAt)
-        let masterSpend = try await ledger.store.counter(.key(.masterKey)).spend
-        directory.set(master.record, startingSpend: masterSpend, isMaster: true)
-        try await follower.start()
-
+        let registry = KeyRegistry(directory: directory, keyStore: stores.keys, ledger: stores.ledger)
         let readiness = Readiness()
-        let metrics = LateMetrics()
         let shipper = ledger.shipper
-        let journal = ledger.journal
+        let coldKeys = ColdKeyResolver(
+            registry: registry, now: FleetTime.system.now, isStoreAway: { shipper.status.lastError != nil })
+        let reader = ChangeLogReader(
+            store: stores.keys,
+            followers: [
+                KeyFollower(registry: registry, logger: logger, onChange: { coldKeys.forgetUnknown() }),
+                ReloadingFollower(kinds: [.model, .credential]) { () async throws(LedgerError) in
+                    try await live.reloadStored()
+                },
+            ])
+        let master = try await MasterKey.establish(
+            configured: settings.masterKey?.reveal(), store: stores.keys, now: startedAt)
+        let masterSpend = try await stores.ledger.counter(.key(.masterKey)).spend
+        directory.set(master.record, startingSpend: masterSpend, isMaster: true)
+        try await reader.start()
+
+        let identity = PodIdentity(
+            name: ProcessInfo.processInfo.hostName, processID: getpid(), version: Version.text, startedAt: startedAt)
+        let membership = try Self.membership(
+            of: ledger, reader: reader, registry: registry, identity: identity, logger: logger)
+        let metrics = LateMetrics()
         let control = ControlPlane(
-            dependencies: ControlPlaneDependencies(
-                keys: registry, keyStore: ledger.store, ledger: ledger.store, models: listing, metrics: metrics,
-                readiness: readiness, journalStatus: { JournalStatus(journal: journal, shipper: shipper.status) },
-                changePosition: { follower.position }, clock: clock, logger: logger,
-                pod: PodIdentity(
-                    name: ProcessInfo.processInfo.hostName, processID: getpid(), version: Version.text,
-                    startedAt: startedAt),
-                afterMutation: { _ in }, metricsRequireKey: settings.metricsRequireKey, randomness: .system))
-        let server = DataPlaneServer(
-            services: DataPlaneServices(
-                configuration: settings.dataPlane, keys: directory, journal: journal, control: control, clock: clock,
-                logger: logger, expectedOutputTokens: settings.ledger.orphanOutputTokens),
-            snapshot: runtime)
+            dependencies: Self.dependencies(
+                live: live, ledger: ledger, registry: registry, reader: reader, readiness: readiness,
+                metrics: metrics, coldKeys: coldKeys, membership: membership, identity: identity, clock: clock,
+                logger: logger))
+        let server = live.attach { runtime in
+            DataPlaneServer(
+                services: DataPlaneServices(
+                    configuration: settings.dataPlane, keys: directory, resolver: coldKeys, journal: ledger.journal,
+                    control: control, clock: clock, logger: logger,
+                    expectedOutputTokens: settings.ledger.orphanOutputTokens),
+                snapshot: runtime)
+        }
         metrics.attach(server)
         let pod = Pod(
-            settings: settings, source: source, logger: logger, journal: journal, store: ledger.store,
-            shipper: shipper, server: server, readiness: readiness, listing: listing, runtime: runtime)
+            live: live, logger: logger, ledger: ledger, server: server, readiness: readiness, coldKeys: coldKeys,
+            membership: membership)
         let port = try await pod.listen()
         readiness.set(.ready)
-        Greeting.print(settings: settings, port: port, madeKey: master.madeKey, models: listing.modelNames())
+        Greeting.print(settings: settings, port: port, madeKey: master.madeKey, models: live.listing.modelNames())
         return pod
     }
 
+    private static func membership(
+        of ledger: Ledger, reader: ChangeLogReader, registry: KeyRegistry, identity: PodIdentity, logger: Logger
+    ) throws(LedgerError) -> FleetMembership? {
+        guard let postgres = ledger.stores.postgres else { return nil }
+        var random = SystemRandomNumberGenerator()
+        return try FleetMembership.make(
+            store: postgres, reader: reader, registry: registry,
+            identity: FleetIdentity(
+                podID: PodID(.random(using: &random)), name: identity.name, processID: identity.processID,
+                version: identity.version, startedAt: identity.startedAt, journal: ledger.journal.journalID),
+            journal: ledger.journal, shipper: ledger.shipper, logger: logger)
+    }
+
+    private static func dependencies(
+        live: LiveConfiguration, ledger: Ledger, registry: KeyRegistry, reader: ChangeLogReader,
+        readiness: Readiness, metrics: any MetricsSource, coldKeys: ColdKeyResolver, membership: FleetMembership?,
+        identity: PodIdentity, clock: any WallClock, logger: Logger
+    ) -> ControlPlaneDependencies {
+        let (journal, shipper) = (ledger.journal, ledger.shipper)
+        var dependencies = ControlPlaneDependencies(
+            keys: registry, keyStore: ledger.stores.keys, ledger: ledger.stores.ledger, models: live.listing,
+            metrics: metrics, readiness: readiness,
+            journalStatus: { JournalStatus(journal: journal, shipper: shipper.status) },
+            changePosition: { reader.position }, clock: clock, logger: logger, pod: identity,
+            afterMutation: { _ in }, metricsRequireKey: live.initial.metricsRequireKey, randomness: .system)
+        dependencies.fleet = membership?.fleet
+        dependencies.keyResolver = coldKeys
+        dependencies.modelAdministration = live.administration {
+            do throws(LedgerError) { try await live.reloadStored() } catch {
+                // It is in the store, and its entry in the change log brings it again.
+                logger.warning(
+                    "A change of stored models is not in force yet", metadata: ["error.message": "\(error.message)"])
+            }
+        }
+        return dependencies
+    }
+
     private func listen() async throws -> Int {
-        let plane = self.settings.dataPlane
+        let plane = self.live.initial.dataPlane
         do {
             return try await self.server.start()
         } catch {
@@ -106,19 +148,21 @@ final class Pod: Sendable {
     /// Ships, watches the configuration, and serves until SIGTERM or SIGINT; then drains.
     func runUntilStopped() async {
         let watcher = self.watcher()
-        let initial = watcher.fingerprint(of: self.source.load().files)
+        let initial = watcher.fingerprint(of: self.live.load().files)
         let signals = Signals()
         let jobs = Task {
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { await self.shipper.run() }
+                group.addTask { await self.ledger.shipper.run() }
                 group.addTask { await watcher.run(from: initial) }
                 group.addTask { await self.watchHealth() }
+                group.addTask { await self.coldKeys.run() }
+                if let membership = self.membership { group.addTask { await membership.run() } }
                 await group.waitForAll()
             }
         }
         for await signal in signals.stream {
             switch signal {
-            case .reload: await watcher.reload(seen: initial)
+            case .reload: await watcher.reload()
             case .stop: signals.end()
             }
         }
@@ -132,54 +176,23 @@ final class Pod: Sendable {
         jobs.cancel()
         await jobs.value
         do {
-            try await self.shipper.shipNow()
-            try self.journal.close()
-            try self.store.close()
+            try await self.ledger.shipper.shipNow()
+            await self.membership?.fleet.leave()
+            try self.ledger.journal.close()
+            try await self.ledger.stores.close()
         } catch {
             self.logger.error(
                 "What is left in the journal is shipped at the next start",
-                metadata: ["error.message": "\(error.message)"])
+                metadata: ["error.message": "\((error as? LedgerError)?.message ?? "\(error)")"])
         }
         self.logger.notice("Stopped")
     }
 
-    // MARK: Configuration
-
     private func watcher() -> ConfigurationWatcher {
         ConfigurationWatcher(
-            reader: SystemConfigurationReader(), load: { self.source.load() }, sleep: { try await Task.sleep(for: $0) },
-            onReload: { settings, diagnostics in self.reload(settings, diagnostics) },
-            onRefusal: { diagnostics in
-                self.report(diagnostics)
-                self.logger.error("The configuration has errors and is refused whole; the former one stays in force")
-            })
-    }
-
-    private func report(_ diagnostics: [Diagnostic]) {
-        for diagnostic in diagnostics { StandardError.write(diagnostic.rendered) }
-    }
-
-    private func reload(_ settings: Settings, _ diagnostics: [Diagnostic]) {
-        self.report(diagnostics)
-        do {
-            let builder = try SnapshotBuilder(settings: settings)
-            let next = try self.runtime.withLock { runtime in
-                runtime = try builder.snapshot(former: runtime)
-                return runtime
-            }
-            self.server.replace(next)
-            self.listing.replace(builder.listing())
-            if settings.dataPlane != self.settings.dataPlane || settings.ledger != self.settings.ledger
-                || settings.masterKey != self.settings.masterKey
-            {
-                self.logger.warning("Address, bounds, ledger settings and the master key take effect at the next start")
-            }
-            self.logger.notice("The configuration was reloaded")
-        } catch {
-            self.logger.error(
-                "The configuration is refused whole; the former one stays in force",
-                metadata: ["error.message": "\((error as? StartError)?.message ?? "\(error)")"])
-        }
+            reader: SystemConfigurationReader(), load: { self.live.load() }, sleep: { try await Task.sleep(for: $0) },
+            onReload: { settings, diagnostics in self.live.apply(settings, diagnostics) },
+            onRefusal: { diagnostics in self.live.refuse(diagnostics) })
     }
 
     // MARK: Health
@@ -187,13 +200,14 @@ final class Pod: Sendable {
     /// Turns what journal and shipper say into readiness, once a second.
     private func watchHealth() async {
         while !Task.isCancelled {
-            let status = JournalStatus(journal: self.journal, shipper: self.shipper.status)
-            let isDegraded = if case .degraded = self.readiness.state { true } else { false }
+            let status = JournalStatus(journal: self.ledger.journal, shipper: self.ledger.shipper.status)
+            let isWell = if case .ready = self.readiness.state { true } else { false }
             if status.state == "ok" {
-                if isDegraded { self.readiness.set(.ready) }
+                self.readiness.set(.ready)
             } else {
-                if !isDegraded { self.logTrouble(status) }
-                self.readiness.set(.degraded(status.state))
+                if isWell { self.logTrouble(status) }
+                let isBeyondGrace = self.membership?.fleet.health.isBeyondGrace ?? false
+                self.readiness.set(isBeyondGrace ? .unfit(status.state) : .degraded(status.state))
             }
             do { try await Task.sleep(for: .seconds(1)) } catch { return }
         }
@@ -202,9 +216,9 @@ final class Pod: Sendable {
 
 extension Pod {
     private func logTrouble(_ status: JournalStatus) {
-        var detail = self.shipper.status.lastError ?? ""
-        if case .full(let text) = self.journal.state { detail = text }
-        if case .failed(let text) = self.journal.state { detail = text }
+        var detail = self.ledger.shipper.status.lastError ?? ""
+        if case .full(let text) = self.ledger.journal.state { detail = text }
+        if case .failed(let text) = self.ledger.journal.state { detail = text }
         self.logger.error(
             "The pod is degraded", metadata: ["ledger.state": "\(status.state)", "error.message": "\(detail)"])
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import GatewayConfiguration
+import GatewayControlPlane
 import GatewayLedger
 import Logging
 
@@ -57,8 +58,10 @@ struct SettingsSource: Sendable {
     var environment: [String: String]
     var overrides: CommandLineOverrides
 
-    func load() -> LoadResult {
-        ConfigurationLoader().load(file: self.file, environment: self.environment, overrides: self.overrides)
+    /// - Parameter stored: models of the store. `nil`: not read yet.
+    func load(stored: OpenedModels? = nil) -> LoadResult {
+        ConfigurationLoader().load(
+            file: self.file, environment: self.environment, overrides: self.overrides, stored: stored)
     }
 }
 

@@ -1,0 +1,72 @@
+import Foundation
+import GatewayConfiguration
+import GatewayCore
+import GatewayLedger
+import GatewayPostgres
+import GatewaySQLite
+import Logging
+
+/// Where a pod keeps its ledger, keys and models: PostgreSQL, shared with other pods, or SQLite, for itself alone.
+struct Stores: Sendable {
+    let ledger: any LedgerStore
+    let keys: any KeyStore
+    let models: any ModelStore
+    /// `nil`: SQLite.
+    let postgres: PostgresStore?
+    private let sqlite: SQLiteStore?
+
+    private init(sqlite: SQLiteStore) {
+        (self.ledger, self.keys, self.models) = (sqlite, sqlite, sqlite)
+        self.sqlite = sqlite
+        self.postgres = nil
+    }
+
+    private init(postgres: PostgresStore) {
+        (self.ledger, self.keys, self.models) = (postgres, postgres, postgres)
+        self.sqlite = nil
+        self.postgres = postgres
+    }
+
+    /// How long a database that starts, recovers or cannot be reached is waited for at start.
+    private static let patience = Duration.seconds(600)
+
+    /// Opens the store for a pod that is about to serve.
+    static func open(settings: Settings, clock: any WallClock, logger: Logger) async throws -> Stores {
+        guard let database = settings.database else {
+            let options = SQLiteOptions(breathe: { usleep(Ledger.breathMicroseconds) })
+            return Stores(
+                sqlite: try SQLiteStore.open(
+                    path: DataPaths(directory: settings.dataDirectory).database, clock: clock, options: options))
+        }
+        let store = try PostgresStore(database)
+        logger.info("The ledger is in PostgreSQL", metadata: ["db.target": "\(database.target)"])
+        do throws(PostgresError) {
+            let applied = try await store.open(patience: Self.patience) { wait in
+                // A cancelled wait only makes the next try come sooner.
+                try? await Task.sleep(for: wait)
+            }
+            if !applied.isEmpty {
+                logger.notice("The schema was brought up to date", metadata: ["db.migrations": "\(applied)"])
+            }
+        } catch {
+            throw StartError(message: "PostgreSQL: \(error.message)")
+        }
+        for warning in store.warnings { logger.warning("\(warning)") }
+        return Stores(postgres: store)
+    }
+
+    /// Opens the store for a look at it, beside a running pod or without one.
+    static func openForReading(settings: Settings, clock: any WallClock) async throws -> Stores {
+        guard let database = settings.database else {
+            return Stores(
+                sqlite: try SQLiteStore.openReadOnly(
+                    path: DataPaths(directory: settings.dataDirectory).database, clock: clock))
+        }
+        return Stores(postgres: try PostgresStore(database))
+    }
+
+    func close() async throws {
+        try self.sqlite?.close()
+        await self.postgres?.close()
+    }
+}

@@ -6,9 +6,16 @@ package struct Deadline: Sendable {
     /// Monotonic nanoseconds.
     private let end: Int64
 
+    /// - Parameter duration: from five seconds on this is patience with something that must happen, and is stretched
+    ///   by `slowness`; what is shorter belongs to what a test tells apart, and stays.
     package init(within duration: Duration) {
-        self.end = Self.now + duration.nanoseconds
+        let factor = duration >= .seconds(5) ? Self.slowness : 1
+        self.end = Self.now + duration.nanoseconds * Int64(factor)
     }
+
+    /// How many times slower than the ordinary build this one may be: 1, and 6 with a sanitizer in it.
+    package static let slowness =
+        ProcessInfo.processInfo.environment["MARTLET_SANITIZER"] == nil ? 1 : 6
 
     /// Milliseconds left for `poll`, rounded up; 0 once the deadline has passed.
     package var millisecondsLeft: Int32 {

@@ -33,7 +33,7 @@ package final class MartletProcess: Sendable {
             "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin",
             "HOME": self.directory.path,
         ]
-        for name in ["SWIFT_BACKTRACE", "ASAN_OPTIONS", "TSAN_OPTIONS"] {
+        for name in ["SWIFT_BACKTRACE", "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"] {
             base[name] = ProcessInfo.processInfo.environment[name]
         }
         self.environment = base.merging(environment) { _, given in given }
@@ -58,11 +58,6 @@ package final class MartletProcess: Sendable {
         return FileManager.default.isExecutableFile(atPath: path) ? path : nil
     }
 
-    /// Sanitizer builds are several times slower; waits are stretched by this.
-    package static var slowness: Int {
-        ProcessInfo.processInfo.environment["MARTLET_SANITIZER"] == nil ? 1 : 6
-    }
-
     // MARK: life
 
     /// Starts the process and waits until `/readyz` says 200.
@@ -81,7 +76,7 @@ package final class MartletProcess: Sendable {
     }
 
     package func waitUntilReady() throws {
-        try waitUntil("/readyz of the gateway to answer 200", within: .seconds(20 * Self.slowness)) {
+        try waitUntil("/readyz of the gateway to answer 200", within: .seconds(20)) {
             if let end = self.process.ended {
                 throw ChildProcess.StartFailed(
                     description: "the gateway ended, \(end): \(self.process.errorOutput)")

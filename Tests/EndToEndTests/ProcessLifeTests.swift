@@ -16,7 +16,7 @@ extension EndToEnd {
             #expect(try idle.response().status == 200)
             let begin = Deadline.now
             #expect(try scene.gateway.terminate() == .exited(0))
-            #expect(Deadline.now - begin < 3_000_000_000 * Int64(MartletProcess.slowness))
+            #expect(Deadline.now - begin < 3_000_000_000 * Int64(Deadline.slowness))
             try scene.gateway.start()
             try scene.expectStillServes()
             try scene.expectLedgerAgrees()
@@ -180,9 +180,9 @@ extension EndToEnd {
             try scene.gateway.start()
             let milliseconds = (Deadline.now - begin) / 1_000_000
             // The aim is 300 ms on an idle machine; other tests run beside this one.
-            #expect(milliseconds < 3000 * MartletProcess.slowness, "ready after \(milliseconds) ms")
+            #expect(milliseconds < 3000 * Deadline.slowness, "ready after \(milliseconds) ms")
             let mebibytes = (scene.gateway.process.residentBytes ?? .max) >> 20
-            #expect(mebibytes <= 40 * MartletProcess.slowness, "\(mebibytes) MiB when idle")
+            #expect(mebibytes <= 40 * Deadline.slowness, "\(mebibytes) MiB when idle")
         }
     }
 }

@@ -1,4 +1,4 @@
-// Tells ThreadSanitizer what it cannot see for itself: the synchronisation inside the Swift runtime, whose libraries are
+// Tells ThreadSanitizer what it cannot see for itself: synchronisation inside the Swift runtime, whose libraries are
 // not instrumented. `scripts/test --sanitize thread` links this into every program; no other build has it.
 //
 // Each function stands in front of the runtime's own of the same name (symbols of the program win over those of shared

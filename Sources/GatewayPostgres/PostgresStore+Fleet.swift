@@ -43,14 +43,15 @@ extension PostgresStore: FleetStore {
         return FleetPulse(changeHead: rows.integer(0, 0), now: UnixMicroseconds(rawValue: rows.integer(0, 1)))
     }
 
-    /// The stream is closed unless another run of the pod has beaten for its journal since.
+    /// The stream is closed unless another run of the pod has beaten for its journal since. Of a run that was killed
+    /// the row stays, and tells nothing.
     private static let leave = PostgresStatement(
         "leave",
         """
-        WITH d AS (DELETE FROM {s}.pod WHERE pod_id = $1 RETURNING journal)
+        WITH d AS (DELETE FROM {s}.pod WHERE pod_id = $1 RETURNING journal, beat_at)
         UPDATE {s}.stream s SET state = 3 FROM d
         WHERE s.journal = d.journal AND NOT EXISTS (
-            SELECT FROM {s}.pod o WHERE o.journal = d.journal AND o.pod_id <> $1)
+            SELECT FROM {s}.pod o WHERE o.journal = d.journal AND o.pod_id <> $1 AND o.beat_at >= d.beat_at)
         """)
 
     package func leave(_ podID: PodID) async throws(LedgerError) {

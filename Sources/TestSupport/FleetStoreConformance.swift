@@ -244,6 +244,13 @@ package enum FleetStoreConformance {
         try await fleet.leave(Self.pod(4).podID)
         try await subject.advance(.seconds(600))
         #expect(try await fleet.reapStreams(deadAfter: .seconds(300), holdFor: .seconds(3600)).count == 1)
+        // What a killed run left behind does not keep the next run's farewell from closing it.
+        _ = try await ledger.takeStream(LedgerSample.journal(1))
+        _ = try await fleet.beat(Self.pod(8))
+        try await fleet.leave(Self.pod(8).podID)
+        try await subject.advance(.seconds(600))
+        #expect(try await fleet.reapStreams(deadAfter: .seconds(300), holdFor: .seconds(3600)) == [])
+        #expect(try await fleet.orphans() == [])
     }
 
     private static func values(_ subject: FleetStoreBehaviour.Subject) async throws {

@@ -55,8 +55,9 @@ package actor MemoryFleetStore: FleetStore, LedgerStore {
 
     package func leave(_ podID: PodID) async throws(LedgerError) {
         guard let pod = self.pods.removeValue(forKey: podID) else { return }
-        // Another run of the same pod may have come meanwhile and beat for the journal.
-        if !self.pods.values.contains(where: { $0.beat.journal == pod.beat.journal }) {
+        // Another run of the same pod may have come meanwhile and beat for the journal; of a killed one only its last
+        // beat is left.
+        if !self.pods.values.contains(where: { $0.beat.journal == pod.beat.journal && $0.at >= pod.at }) {
             self.streams[pod.beat.journal]?.state = .closed
         }
     }

@@ -5,7 +5,7 @@ import Logging
 
 /// Everything that the control plane needs from the rest of the pod.
 package struct ControlPlaneDependencies: Sendable {
-    /// Keys as the store and this pod know them; shared with `KeyChangeFollower`, so that both work in turn.
+    /// Keys as the store and this pod know them; shared with `KeyFollower`, so that both work in turn.
     package var keys: KeyRegistry
     package var keyStore: any KeyStore
     package var ledger: any LedgerStore
@@ -13,7 +13,7 @@ package struct ControlPlaneDependencies: Sendable {
     package var metrics: any MetricsSource
     package var readiness: Readiness
     package var journalStatus: @Sendable () async -> JournalStatus
-    /// Position of the change log up to which this pod has applied changes (`KeyChangeFollower.position`).
+    /// Position of the change log up to which this pod has applied changes (`ChangeLogReader.position`).
     package var changePosition: @Sendable () -> Int64
     package var clock: any WallClock
     package var logger: Logger

@@ -6,17 +6,18 @@ import TestSupport
 import Testing
 
 @Suite("A follower of the change log")
-struct KeyChangeFollowerTests {
+struct KeyFollowerTests {
     let fixture = ControlFixture()
     /// A second pod on the same store.
     let directory = KeyDirectory()
-    let follower: KeyChangeFollower
+    let follower: ChangeLogReader
 
     init() {
-        self.follower = KeyChangeFollower(
-            registry: KeyRegistry(
-                directory: self.directory, keyStore: self.fixture.keyStore, ledger: self.fixture.ledger),
-            keyStore: self.fixture.keyStore, logger: self.fixture.log.logger)
+        let registry = KeyRegistry(
+            directory: self.directory, keyStore: self.fixture.keyStore, ledger: self.fixture.ledger)
+        self.follower = ChangeLogReader(
+            store: self.fixture.keyStore,
+            followers: [KeyFollower(registry: registry, logger: self.fixture.log.logger, onChange: {})])
     }
 
     private func sees(_ secret: String) -> KeyEntry? { self.directory.entry(digest: KeySecret.digest(of: secret)) }

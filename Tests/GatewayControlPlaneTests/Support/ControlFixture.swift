@@ -55,7 +55,7 @@ struct ControlFixture {
     let ledger = FixedLedger()
     let directory = KeyDirectory()
     let registry: KeyRegistry
-    let follower: KeyChangeFollower
+    let follower: ChangeLogReader
     let readiness = Readiness(.ready)
     let log = CapturedLog()
     let journal = Shared(
@@ -69,7 +69,9 @@ struct ControlFixture {
         metricsRequireKey: Bool = false, fleet: (any FleetDirectory)? = nil
     ) {
         let registry = KeyRegistry(directory: self.directory, keyStore: self.keyStore, ledger: self.ledger)
-        let follower = KeyChangeFollower(registry: registry, keyStore: self.keyStore, logger: self.log.logger)
+        let follower = ChangeLogReader(
+            store: self.keyStore,
+            followers: [KeyFollower(registry: registry, logger: self.log.logger, onChange: {})])
         let generator = Mutex(SeededGenerator(seed: 7))
         let (journal, mutations) = (self.journal, self.mutations)
         self.registry = registry

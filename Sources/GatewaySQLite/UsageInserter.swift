@@ -1,6 +1,7 @@
 import GRDB
 import GRDBSQLite
 import GatewayCore
+import GatewayLedger
 
 /// Writes a batch of usage rows: many rows per statement, bound straight to SQLite. Measured, CPU per row of a batch of
 /// 5,000: one row per statement 1.5 us, 50 rows per statement 1.0 us; the rest is starting and ending statements.

@@ -14,14 +14,17 @@ package struct LatencyHistogram: Sendable, Equatable {
     }
 
     package mutating func record(microseconds: Int64) {
-        var low = 0
-        var high = Self.boundsMicroseconds.count
-        while low < high {
-            let middle = (low + high) / 2
-            if microseconds <= Self.boundsMicroseconds[middle] { high = middle } else { low = middle + 1 }
-        }
-        self.counts[low] += 1
+        let bit = Int64.bitWidth - 1 - max(1, microseconds - 1).leadingZeroBitCount
+        var bucket = Self.firstBucket[min(bit, Self.firstBucket.count - 1)]
+        while bucket < Self.boundsMicroseconds.count, microseconds > Self.boundsMicroseconds[bucket] { bucket += 1 }
+        self.counts[bucket] += 1
         self.sumMicroseconds += microseconds
+    }
+
+    /// By the highest bit of a value less one, the lowest bucket that such a value may belong to. From there it is at
+    /// most two steps, where a binary search takes five.
+    private static let firstBucket: [Int] = (0..<31).map { bit in
+        Self.boundsMicroseconds.firstIndex { $0 > (bit == 0 ? 0 : 1 << bit) } ?? Self.boundsMicroseconds.count
     }
 
     package mutating func add(_ other: LatencyHistogram) {

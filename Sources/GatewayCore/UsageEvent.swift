@@ -3,7 +3,7 @@ import Synchronization
 /// How the figures of a usage event came about (design: "Money when things break").
 package struct UsageFlags: OptionSet, Hashable, Sendable {
     package let rawValue: UInt16
-    package init(rawValue: UInt16) { self.rawValue = rawValue }
+    @inlinable package init(rawValue: UInt16) { self.rawValue = rawValue }
 
     /// The provider reported the usage (or refused before any output).
     package static let measured = UsageFlags(rawValue: 1)
@@ -15,6 +15,13 @@ package struct UsageFlags: OptionSet, Hashable, Sendable {
     package static let error = UsageFlags(rawValue: 8)
     /// The price list does not know the model: cost 0.
     package static let unpriced = UsageFlags(rawValue: 16)
+
+    // OptionSet's own versions are generic and, from another module, called through witness tables: 15 times as dear.
+    @inlinable package init() { self.init(rawValue: 0) }
+    @inlinable package func contains(_ member: UsageFlags) -> Bool { self.rawValue & member.rawValue == member.rawValue }
+    @inlinable package mutating func formUnion(_ other: UsageFlags) {
+        self = UsageFlags(rawValue: self.rawValue | other.rawValue)
+    }
 
     /// In the order of the contract: measured, estimated, orphaned, error, unpriced.
     package var names: [String] {

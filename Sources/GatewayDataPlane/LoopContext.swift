@@ -25,6 +25,7 @@ final class LoopContext: @unchecked Sendable {
     private let expectedOutputTokens: Int
     let bounds: SharedBounds
     let limits: HTTPLimits
+    let requestBodyBytesMax: Int
     let timeouts: TimeoutNanoseconds
     var random = Xoshiro()
     private(set) var snapshot: RuntimeSnapshot
@@ -72,6 +73,7 @@ final class LoopContext: @unchecked Sendable {
         var limits = HTTPLimits()
         limits.headBytesMax = services.configuration.headBytesMax
         self.limits = limits
+        self.requestBodyBytesMax = services.configuration.requestBodyBytesMax
         self.timeouts = TimeoutNanoseconds(services.configuration)
         self.refreshClock()
     }

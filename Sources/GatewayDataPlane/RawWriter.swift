@@ -28,6 +28,11 @@ struct RawWriter: ~Copyable {
 
     mutating func append(decimal value: Int64) {
         precondition(self.memory.count - self.count >= HTTPText.decimalBytesMax, "no room for a number")
+        if value >= 0, value < 10 {
+            self.memory[self.count] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: value)
+            self.count &+= 1
+            return
+        }
         self.count += HTTPText.writeDecimal(
             value, to: UnsafeMutableRawBufferPointer(rebasing: self.memory[self.count...]))
     }
@@ -48,20 +53,27 @@ struct RawWriter: ~Copyable {
     }
 
     private mutating func append(fraction: Int64, digits: Int) {
-        var rest = fraction
+        // Below 10^9, and 32 bits are divided in half the time of 64.
+        var rest = UInt32(truncatingIfNeeded: fraction)
         guard rest > 0 else { return }
         var width = digits
+        while rest % 1000 == 0 {
+            rest /= 1000
+            width &-= 3
+        }
         while rest % 10 == 0 {
             rest /= 10
-            width -= 1
+            width &-= 1
         }
         precondition(self.memory.count - self.count > width, "no room for a fraction")
         self.memory[self.count] = UInt8(ascii: ".")
-        for position in stride(from: self.count + width, to: self.count, by: -1) {
-            self.memory[position] = UInt8(ascii: "0") + UInt8(rest % 10)
+        var position = self.count &+ width
+        while position > self.count {
+            self.memory[position] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest % 10)
             rest /= 10
+            position &-= 1
         }
-        self.count += width + 1
+        self.count &+= width &+ 1
     }
 
     mutating func append(_ id: RequestID) {

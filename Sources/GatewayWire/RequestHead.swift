@@ -15,6 +15,8 @@ package struct RequestHead: Sendable {
     package var isHTTP11 = true
     /// Bytes. -1: no Content-Length.
     package var contentLength: Int64 = -1
+    /// The digits of Content-Length. Empty: none came.
+    package var contentLengthDigits = ByteRange.empty
     package var isChunked = false
     /// From the version and `Connection` (RFC 9112, section 9.3).
     package var keepAlive = true

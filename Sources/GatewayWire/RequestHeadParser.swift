@@ -235,6 +235,7 @@ struct RequestHeadParser {
         guard self.head.contentLength < 0 else { throw .fault(.repeatedContentLength) }
         guard let length = self.reader.decimal(line) else { throw .fault(.badContentLength) }
         self.head.contentLength = length
+        self.head.contentLengthDigits = line.value
     }
 
     private mutating func noteTransferEncoding(_ line: HeaderLine) throws(HeadStop) {

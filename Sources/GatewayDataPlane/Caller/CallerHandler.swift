@@ -54,6 +54,7 @@ final class CallerHandler: ChannelDuplexHandler {
     private var isProcessing = false
     private var controlID: UInt64 = 0
     private var lastCredential = LastCredential()
+    private var lastCall = LastCall()
     private(set) var isWritable = true
 
     /// Pipelined bytes that are held while a request is in work; beyond them nothing is read.
@@ -175,6 +176,7 @@ final class CallerHandler: ChannelDuplexHandler {
 
     /// - Returns: whether a head was whole.
     private func readHead() -> Bool {
+        if self.repeatCall() { return true }
         let limits = self.loop.limits
         let parse = self.input.withUnsafeReadableBytes { HTTPParser.parseRequestHead($0, limits: limits) }
         switch parse {
@@ -193,6 +195,30 @@ final class CallerHandler: ChannelDuplexHandler {
             self.beginRequest(head)
             return true
         }
+    }
+
+    /// Begins a call whose head is that of the call before and whose body has come with it. `false`: it is no such.
+    private func repeatCall() -> Bool {
+        let generation = self.loop.keys.generation
+        guard
+            let sizes = self.input.withUnsafeReadableBytes({ self.lastCall.sizes($0, generation: generation) }),
+            let key = self.lastCall.key, sizes.body <= self.loop.requestBodyBytesMax
+        else { return false }
+        let now = self.loop.nanoseconds()
+        // What refuses the key since the last call is said where all refusals are.
+        guard key.refusal(now: self.loop.wallTime(atNanoseconds: now)) == nil else { return false }
+        self.stateSince = now
+        self.input.moveReaderIndex(forwardBy: sizes.head)
+        var body = ByteBuffer()
+        if self.input.readableBytes == sizes.body {
+            swap(&body, &self.input)
+        } else if let slice = self.input.readSlice(length: sizes.body) {
+            body = slice
+        }
+        self.startCall(
+            kind: self.lastCall.kind, key: key, pathModel: self.lastCall.pathModel, body: body, bodyReservation: 0,
+            receivedAt: now, keepsAlive: self.lastCall.keepsAlive, isHTTP11: self.lastCall.isHTTP11)
+        return true
     }
 
     private func beginRequest(_ head: RequestHead) {
@@ -214,6 +240,12 @@ final class CallerHandler: ChannelDuplexHandler {
         case .begun(let begun): request = begun
         }
         self.resolvedKey = nil
+        if case .call(let kind, let key, let pathModel) = request.purpose {
+            let generation = self.lastCredential.generation
+            self.lastCall = headBytes.withUnsafeReadableBytes {
+                LastCall(head, bytes: $0, kind: kind, key: key, pathModel: pathModel, generation: generation)
+            }
+        }
         if self.input.readableBytes == 0 { self.input = ByteBuffer() }
         if !request.isBodyComplete {
             if head.expectsContinue, self.input.readableBytes == 0 {
@@ -238,17 +270,11 @@ final class CallerHandler: ChannelDuplexHandler {
     private func dispatch(_ request: PendingRequest) {
         switch request.purpose {
         case .call(let kind, let key, let pathModel):
-            let wall = self.loop.wallTime(atNanoseconds: request.receivedAt)
-            let call = Call(
-                loop: self.loop, caller: self,
-                requestID: RequestID(.timeOrdered(at: wall, using: &self.loop.random)), kind: kind, key: key,
-                receivedAt: request.receivedAt, body: request.body, pathModel: pathModel,
-                keepsAlive: request.keepsAlive && !self.loop.bounds.isDraining.load(ordering: .relaxed),
-                isHTTP11: request.isHTTP11)
-            call.bodyReservation = request.reservation
-            request.body = ByteBuffer()
-            self.state = .inCall(call)
-            call.start()
+            var body = ByteBuffer()
+            swap(&body, &request.body)
+            self.startCall(
+                kind: kind, key: key, pathModel: pathModel, body: body, bodyReservation: request.reservation,
+                receivedAt: request.receivedAt, keepsAlive: request.keepsAlive, isHTTP11: request.isHTTP11)
         case .control(let exchange):
             self.controlID += 1
             self.state = .inControl(id: self.controlID, isHead: request.isHead)
@@ -260,6 +286,21 @@ final class CallerHandler: ChannelDuplexHandler {
                 exchange, persistence: Persistence(keepsAlive: request.keepsAlive, isHTTP11: request.isHTTP11),
                 isHead: request.isHead)
         }
+    }
+
+    private func startCall(
+        kind: CallKind, key: KeyEntry, pathModel: String?, body: consuming ByteBuffer, bodyReservation: Int,
+        receivedAt: UInt64, keepsAlive: Bool, isHTTP11: Bool
+    ) {
+        let loop = self.loop
+        let wall = loop.wallTime(atNanoseconds: receivedAt)
+        let call = Call(
+            loop: loop, caller: self, requestID: RequestID(.timeOrdered(at: wall, using: &loop.random)), kind: kind,
+            key: key, receivedAt: receivedAt, body: body, pathModel: pathModel,
+            keepsAlive: keepsAlive && !loop.bounds.isDraining.load(ordering: .relaxed), isHTTP11: isHTTP11)
+        call.bodyReservation = bodyReservation
+        self.state = .inCall(call)
+        call.start()
     }
 
     private func release(_ request: PendingRequest) {

@@ -62,7 +62,8 @@ enum Authenticate {
 struct LastCredential {
     private var secret: [UInt8] = []
     private var entry: KeyEntry?
-    private var generation: UInt64 = 0
+    /// Of the keys when `entry` was looked up.
+    private(set) var generation: UInt64 = 0
 
     mutating func entry(_ presented: UnsafeRawBufferPointer, keys: KeyDirectory) -> KeyEntry? {
         let generation = keys.generation
@@ -76,10 +77,6 @@ struct LastCredential {
     /// Takes the same time wherever the two differ.
     private func matches(_ presented: UnsafeRawBufferPointer) -> Bool {
         guard presented.count == self.secret.count else { return false }
-        return self.secret.withUnsafeBytes { secret in
-            var difference: UInt8 = 0
-            for index in 0..<secret.count { difference |= secret[index] ^ presented[index] }
-            return difference == 0
-        }
+        return self.secret.withUnsafeBytes { SecretBytes.areEqual($0, presented, in: 0..<$0.count) }
     }
 }

@@ -40,7 +40,7 @@ extension Call {
         let now = self.loop.nanoseconds()
         let deployment = target.deployment
         var usage = TokenUsage()
-        var flags: UsageFlags = []
+        var flags = UsageFlags()
         if let reported {
             usage = TokenUsage(reported: reported, convention: deployment.usageConvention)
             flags = .measured
@@ -55,7 +55,7 @@ extension Call {
             usage.output = target.figures.outputTokens(bytes: contentBytes)
             flags = .estimated
         }
-        if outcome != .finished, outcome != .callerLeft, outcome != .draining { flags.insert(.error) }
+        if outcome != .finished, outcome != .callerLeft, outcome != .draining { flags.formUnion(.error) }
         let tier = reported?.serviceTier ?? .standard
         var route = deployment.route
         var cost = NanoUSD.zero
@@ -65,7 +65,7 @@ extension Call {
         } else if let box = deployment.priceBox {
             cost = box.tokenPricing.cost(of: usage, tier: tier)
         } else if usage.total > 0 {
-            flags.insert(.unpriced)
+            flags.formUnion(.unpriced)
         }
         let event = UsageEvent(
             requestID: self.requestID, attempt: UInt8(clamping: self.attempt), payer: self.key.payer, route: route,

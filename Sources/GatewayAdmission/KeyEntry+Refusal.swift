@@ -1,6 +1,13 @@
 import GatewayCore
 
 extension KeyEntry {
+    /// Whether `refusal` has nothing to say at `now`.
+    package func isInForce(at now: UnixMicroseconds) -> Bool {
+        if self.record.isBlocked { return false }
+        if let expiry = self.record.expiresAt { return now < expiry }
+        return true
+    }
+
     /// Why this key may do nothing at all at `now`. `nil`: it is in force.
     package func refusal(now: UnixMicroseconds) -> GatewayError? {
         if self.record.isBlocked { return .blockedKey }

@@ -3,7 +3,7 @@ package struct UUIDBits: Hashable, Sendable {
     package let high: UInt64
     package let low: UInt64
 
-    package init(high: UInt64, low: UInt64) {
+    @inlinable package init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
     }
@@ -17,7 +17,7 @@ package struct UUIDBits: Hashable, Sendable {
     }
 
     /// A time-ordered identifier (RFC 9562, version 7), so that rows of one time lie together.
-    package static func timeOrdered(
+    @inlinable package static func timeOrdered(
         at time: UnixMicroseconds, using generator: inout some RandomNumberGenerator
     ) -> UUIDBits {
         let milliseconds = UInt64(bitPattern: time.rawValue / 1000)
@@ -91,7 +91,7 @@ package struct UUIDBits: Hashable, Sendable {
 package struct ID<Kind>: Hashable, Sendable {
     package let bits: UUIDBits
 
-    package init(_ bits: UUIDBits) { self.bits = bits }
+    @inlinable package init(_ bits: UUIDBits) { self.bits = bits }
 
     package init?(text: some StringProtocol) {
         guard let bits = UUIDBits(text: text) else { return nil }

@@ -3,13 +3,13 @@
 package struct NanoUSD: Hashable, Sendable, Comparable, AdditiveArithmetic {
     package var rawValue: Int64
 
-    package init(rawValue: Int64) { self.rawValue = rawValue }
+    @inlinable package init(rawValue: Int64) { self.rawValue = rawValue }
 
-    package static let zero = NanoUSD(rawValue: 0)
+    @inlinable package static var zero: NanoUSD { NanoUSD(rawValue: 0) }
 
-    package static func + (a: NanoUSD, b: NanoUSD) -> NanoUSD { NanoUSD(rawValue: a.rawValue + b.rawValue) }
+    @inlinable package static func + (a: NanoUSD, b: NanoUSD) -> NanoUSD { NanoUSD(rawValue: a.rawValue + b.rawValue) }
     package static func - (a: NanoUSD, b: NanoUSD) -> NanoUSD { NanoUSD(rawValue: a.rawValue - b.rawValue) }
-    package static func < (a: NanoUSD, b: NanoUSD) -> Bool { a.rawValue < b.rawValue }
+    @inlinable package static func < (a: NanoUSD, b: NanoUSD) -> Bool { a.rawValue < b.rawValue }
 
     /// Rounds to the nearest nano-dollar. `nil`: not finite or out of range. Only for the edges that speak
     /// LiteLLM's JSON, where money is a float.

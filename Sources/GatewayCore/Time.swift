@@ -2,9 +2,9 @@
 package struct UnixMicroseconds: Hashable, Sendable, Comparable {
     package var rawValue: Int64
 
-    package init(rawValue: Int64) { self.rawValue = rawValue }
+    @inlinable package init(rawValue: Int64) { self.rawValue = rawValue }
 
-    package static func < (a: UnixMicroseconds, b: UnixMicroseconds) -> Bool { a.rawValue < b.rawValue }
+    @inlinable package static func < (a: UnixMicroseconds, b: UnixMicroseconds) -> Bool { a.rawValue < b.rawValue }
 
     package func advanced(bySeconds seconds: Int64) -> UnixMicroseconds {
         UnixMicroseconds(rawValue: self.rawValue + seconds * 1_000_000)

@@ -20,14 +20,14 @@ package struct TokenUsage: Hashable, Sendable {
     /// Of `output`.
     package var imageOutput: Int64 = 0
 
-    package init() {}
+    @inlinable package init() {}
 
-    package init(input: Int64, output: Int64) {
+    @inlinable package init(input: Int64, output: Int64) {
         self.input = input
         self.output = output
     }
 
-    package var total: Int64 { self.input + self.output }
+    @inlinable package var total: Int64 { self.input + self.output }
 }
 
 /// The service tier that the provider says it used; it picks the column of the price list.

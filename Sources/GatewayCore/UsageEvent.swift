@@ -6,15 +6,15 @@ package struct UsageFlags: OptionSet, Hashable, Sendable {
     @inlinable package init(rawValue: UInt16) { self.rawValue = rawValue }
 
     /// The provider reported the usage (or refused before any output).
-    package static let measured = UsageFlags(rawValue: 1)
+    @inlinable package static var measured: UsageFlags { UsageFlags(rawValue: 1) }
     /// Counted from the bytes.
-    package static let estimated = UsageFlags(rawValue: 2)
+    @inlinable package static var estimated: UsageFlags { UsageFlags(rawValue: 2) }
     /// The pod died with the call in flight; settled at recovery.
-    package static let orphaned = UsageFlags(rawValue: 4)
+    @inlinable package static var orphaned: UsageFlags { UsageFlags(rawValue: 4) }
     /// The attempt failed.
-    package static let error = UsageFlags(rawValue: 8)
+    @inlinable package static var error: UsageFlags { UsageFlags(rawValue: 8) }
     /// The price list does not know the model: cost 0.
-    package static let unpriced = UsageFlags(rawValue: 16)
+    @inlinable package static var unpriced: UsageFlags { UsageFlags(rawValue: 16) }
 
     // OptionSet's own versions are generic and, from another module, called through witness tables: 15 times as dear.
     @inlinable package init() { self.init(rawValue: 0) }
@@ -140,7 +140,7 @@ package struct UsageIntent: Sendable {
     package var orphanCost: NanoUSD
     package var isUnpriced: Bool
 
-    package init(
+    @inlinable package init(
         requestID: RequestID, attempt: UInt8, payer: PayerIdentity, route: RouteIdentity, kind: CallKind,
         isStream: Bool, startedAt: UnixMicroseconds, orphanUsage: TokenUsage, orphanCost: NanoUSD, isUnpriced: Bool
     ) {
@@ -183,7 +183,7 @@ package struct UsageEvent: Sendable {
     /// The caller's end user (`user` in the body). `nil`: not given.
     package var endUser: String?
 
-    package init(
+    @inlinable package init(
         requestID: RequestID, attempt: UInt8, payer: PayerIdentity, route: RouteIdentity, kind: CallKind,
         isStream: Bool, startedAt: UnixMicroseconds, durationMicroseconds: Int64, firstByteMicroseconds: Int64,
         usage: TokenUsage, serviceTier: ServiceTier, cost: NanoUSD, status: UInt16, outcome: AttemptOutcome,

@@ -94,13 +94,15 @@ package final class Deployment: Sendable {
 /// A price that is shared instead of copied.
 final class PriceBox: Sendable {
     let price: ModelPrice
-    /// Of `price`.
-    let tokenPricing: TokenPricing
+    private let tokenPricing: TokenPricing
 
     init(_ price: ModelPrice) {
         self.price = price
         self.tokenPricing = price.tokenPricing
     }
+
+    /// As `ModelPrice.cost(of:tier:)`.
+    func cost(of usage: TokenUsage, tier: ServiceTier) -> NanoUSD { self.tokenPricing.cost(of: usage, tier: tier) }
 }
 
 /// Text that may stand in a header value: anything else than visible ASCII and spaces becomes `_`, so that no

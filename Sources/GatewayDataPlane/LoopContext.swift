@@ -50,6 +50,10 @@ final class LoopContext: @unchecked Sendable {
     /// `date: ...` line, refreshed with every tick.
     private(set) var dateLine: [UInt8] = []
     private var waitingDeployments: [Target] = []
+    /// Buffers of `ReceiveAllocator.bytes` that nobody holds: making one costs ten times as much as taking it here.
+    private var buffers: [ByteBuffer] = []
+    /// More are seldom free at once. 512 KB per event loop.
+    private static let buffersMax = 16
 
     /// How often deadlines are looked at.
     static let tickInterval = TimeAmount.milliseconds(100)
@@ -182,12 +186,19 @@ final class LoopContext: @unchecked Sendable {
 
     // MARK: Buffers
 
-    /// A buffer for an answer.
-    @inline(__always)
-    func answerBuffer(capacity: Int) -> ByteBuffer { ByteBufferAllocator().buffer(capacity: capacity) }
+    /// An empty buffer for at least `capacity` bytes: one that has been used before, if there is any.
+    func buffer(capacity: Int) -> ByteBuffer {
+        guard capacity <= ReceiveAllocator.bytes else { return ByteBufferAllocator().buffer(capacity: capacity) }
+        return self.buffers.popLast() ?? ByteBufferAllocator().buffer(capacity: ReceiveAllocator.bytes)
+    }
 
-    /// A buffer in which the payload of several chunks is put together.
-    func gatherBuffer(minimumCapacity: Int) -> ByteBuffer { ByteBufferAllocator().buffer(capacity: minimumCapacity) }
+    /// Keeps the memory of `buffer` for the next one, unless somebody else still holds it, it is of another size, or
+    /// enough are kept.
+    func recycle(_ buffer: consuming ByteBuffer) {
+        guard self.buffers.count < Self.buffersMax, buffer.storageCapacity == ReceiveAllocator.bytes else { return }
+        var kept = buffer
+        if kept.modifyIfUniquelyOwned({ $0.clear() }) != nil { self.buffers.append(kept) }
+    }
 
     // MARK: Deployments
 

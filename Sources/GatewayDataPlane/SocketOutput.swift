@@ -84,7 +84,9 @@ final class SocketOutput {
         guard let context = self.context, buffer.readableBytes > 0 else { return }
         let count = buffer.readableBytes
         self.queuedBytes += count
-        context.writeAndFlush(NIOAny(buffer)).assumeIsolated().whenComplete { _ in self.queuedBytes -= count }
+        // Many small pieces for a slow reader must not hold a large block each.
+        let queued = count < buffer.storageCapacity / 4 ? ByteBuffer(bytes: buffer.readableBytesView) : buffer
+        context.writeAndFlush(NIOAny(queued)).assumeIsolated().whenComplete { _ in self.queuedBytes -= count }
     }
 }
 

@@ -54,11 +54,11 @@ extension Call {
 
     private func streamBuiltIn(_ reply: BuiltInReply) {
         self.phase = .streaming
-        var head = self.loop.answerBuffer(capacity: AnswerHead.bytesMax(for: self))
+        var head = self.loop.buffer(capacity: AnswerHead.bytesMax(for: self))
         self.answerIsEventStream = true
         AnswerHead.write(to: &head, for: self, status: 200, length: nil)
         self.outgoingHead = head
-        var out = self.loop.answerBuffer(capacity: 4096)
+        var out = self.loop.buffer(capacity: 4096)
         out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
         for event in reply.events(withUsage: self.scan.includeUsage) { out.writeString("data: \(event)\n\n") }
         out.writeStaticString("data: [DONE]\n\n")

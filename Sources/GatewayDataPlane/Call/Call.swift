@@ -92,6 +92,13 @@ final class Call {
         self.isHTTP11 = isHTTP11
     }
 
+    /// The body, which is not needed any more.
+    func takeBody() -> ByteBuffer {
+        var body = ByteBuffer()
+        swap(&body, &self.body)
+        return body
+    }
+
     /// Reads the body, checks the key's rights, and sends the first attempt on its way.
     func start() {
         switch self.body.withUnsafeReadableBytes({ JSONScanner.scanRequest($0) }) {

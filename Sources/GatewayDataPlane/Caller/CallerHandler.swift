@@ -54,7 +54,8 @@ final class CallerHandler: ChannelDuplexHandler {
     private var isProcessing = false
     private var controlID: UInt64 = 0
     private var lastCredential = LastCredential()
-    private var lastCall = LastCall()
+    /// `nil`: there was none, or it cannot be kept.
+    private var lastCall: LastCall?
     private(set) var isWritable = true
 
     /// Pipelined bytes that are held while a request is in work; beyond them nothing is read.
@@ -199,14 +200,14 @@ final class CallerHandler: ChannelDuplexHandler {
 
     /// Begins a call whose head is that of the call before and whose body has come with it. `false`: it is no such.
     private func repeatCall() -> Bool {
+        guard let last = self.lastCall else { return false }
         let generation = self.loop.keys.generation
-        guard
-            let sizes = self.input.withUnsafeReadableBytes({ self.lastCall.sizes($0, generation: generation) }),
-            let key = self.lastCall.key, sizes.body <= self.loop.requestBodyBytesMax
+        guard let sizes = self.input.withUnsafeReadableBytes({ last.sizes($0, generation: generation) }),
+            sizes.body <= self.loop.requestBodyBytesMax
         else { return false }
         let now = self.loop.nanoseconds()
         // What refuses the key since the last call is said where all refusals are.
-        guard key.refusal(now: self.loop.wallTime(atNanoseconds: now)) == nil else { return false }
+        guard last.key.isInForce(at: self.loop.wallTime(atNanoseconds: now)) else { return false }
         self.stateSince = now
         self.input.moveReaderIndex(forwardBy: sizes.head)
         var body = ByteBuffer()
@@ -216,8 +217,8 @@ final class CallerHandler: ChannelDuplexHandler {
             body = slice
         }
         self.startCall(
-            kind: self.lastCall.kind, key: key, pathModel: self.lastCall.pathModel, body: body, bodyReservation: 0,
-            receivedAt: now, keepsAlive: self.lastCall.keepsAlive, isHTTP11: self.lastCall.isHTTP11)
+            kind: last.kind, key: last.key, pathModel: last.pathModel, body: body, bodyReservation: 0,
+            receivedAt: now, keepsAlive: last.keepsAlive, isHTTP11: last.isHTTP11)
         return true
     }
 
@@ -403,16 +404,17 @@ final class CallerHandler: ChannelDuplexHandler {
     func answer(held body: ByteBuffer, for call: Call) {
         let status = call.answerHead.status
         let hasNoBody = call.answerHead.hasNoBody
-        var out = self.loop.answerBuffer(
+        var out = self.loop.buffer(
             capacity: AnswerHead.bytesMax(for: call)
                 + (body.readableBytes <= Self.joinedBytesMax ? body.readableBytes : 0))
         AnswerHead.write(to: &out, for: call, status: status, length: hasNoBody ? 0 : Int64(body.readableBytes))
         if body.readableBytes <= Self.joinedBytesMax {
-            out.writeImmutableBuffer(body)
+            body.withUnsafeReadableBytes { _ = out.writeBytes($0) }
             self.write(out)
         } else {
             self.write(out, body)
         }
+        self.loop.recycle(out)
         self.finishAnswer(for: call, keepsAlive: call.keepsAlive)
     }
 
@@ -433,6 +435,7 @@ final class CallerHandler: ChannelDuplexHandler {
         guard case .inCall(let current) = self.state, current === call else { return }
         self.releaseBody(of: call)
         self.loop.countResponse(status: call.answerHead.status)
+        self.loop.recycle(call.takeBody())
         self.next(keepsAlive: keepsAlive)
     }
 
@@ -520,9 +523,8 @@ final class CallerHandler: ChannelDuplexHandler {
         return now &- self.unwritableSince > self.loop.timeouts.write
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
-        context.fireChannelReadComplete()
-    }
+    /// Ends here: there is no handler behind this one.
+    func channelReadComplete(context: ChannelHandlerContext) {}
 
     func tick(now: UInt64) {
         if self.isStuck(now: now) { return self.close() }

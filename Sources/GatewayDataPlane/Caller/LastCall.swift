@@ -5,30 +5,27 @@ import GatewayWire
 /// The head of the last call on a connection, and what came of it. Callers that keep their connection repeat the head
 /// byte for byte but for the length of the body, and equal bytes mean an equal request: nothing of it has to be parsed
 /// or looked up again. Forgotten with the connection, and as soon as any key has changed.
-struct LastCall {
+final class LastCall {
     /// Longer heads are parsed each time, so that ten thousand connections hold 10 MB of heads at most.
     private static let headBytesMax = 1024
 
-    private(set) var kind = CallKind.chatCompletion
-    /// `nil`: there was no call yet, or its head is not kept.
-    private(set) var key: KeyEntry?
-    private(set) var pathModel: String?
-    private(set) var keepsAlive = false
-    private(set) var isHTTP11 = true
-    private var head: [UInt8] = []
+    let kind: CallKind
+    let key: KeyEntry
+    let pathModel: String?
+    let keepsAlive: Bool
+    let isHTTP11: Bool
+    private let head: [UInt8]
     /// Where the digits of the body's length stand in `head`.
-    private var lengthDigits = ByteRange.empty
-    private var generation: UInt64 = 0
+    private let lengthDigits: ByteRange
+    private let generation: UInt64
 
-    init() {}
-
-    /// Keeps a head whose key is in force at `generation`.
-    init(
+    /// Keeps a head whose key was looked up at `generation`. `nil`: it is too long, or says no length.
+    init?(
         _ head: RequestHead, bytes: UnsafeRawBufferPointer, kind: CallKind, key: KeyEntry, pathModel: String?,
         generation: UInt64
     ) {
         guard head.headBytes <= Self.headBytesMax, head.headBytes <= bytes.count, !head.contentLengthDigits.isEmpty
-        else { return }
+        else { return nil }
         self.head = Array(bytes[..<head.headBytes])
         self.lengthDigits = head.contentLengthDigits
         self.kind = kind
@@ -43,7 +40,7 @@ struct LastCall {
     /// whole. `nil`: anything else. The head holds a secret, so comparing takes the same time wherever the two differ.
     func sizes(_ bytes: UnsafeRawBufferPointer, generation: UInt64) -> (head: Int, body: Int)? {
         let count = self.head.count
-        guard count > 0, bytes.count > count, self.generation == generation else { return nil }
+        guard bytes.count > count, self.generation == generation else { return nil }
         let digits = self.lengthDigits.range
         let isEqual = self.head.withUnsafeBytes { head in
             // Both, whatever the first gives.

@@ -13,40 +13,54 @@ enum EncodeRequest {
     }
 
     /// Pieces of the body larger than this are sent from where they are instead of being copied.
-    private static let copiedBytesMax = 4096
+    fileprivate static let copiedBytesMax = 4096
 
-    /// - Returns: what to write, in order: the head with small pieces of the body, and slices of the large ones.
-    static func parts(for deployment: Deployment, kind: CallKind, body: ByteBuffer, edits: [Edit]) -> [ByteBuffer] {
-        var length = body.readableBytes
-        for edit in edits { length += edit.text.count - edit.range.count }
-        let head = deployment.requestHeads[Int(kind.rawValue)]
-        var parts: [ByteBuffer] = []
-        var current = ByteBufferAllocator().buffer(capacity: head.count + 32 + min(length, 2 * Self.copiedBytesMax))
-        current.writeBytes(head)
-        current.write(capacity: 32) { writer in
-            writer.append(decimal: Int64(length))
-            writer.append("\r\n\r\n")
-        }
-        func copyOrSlice(_ range: Range<Int>) {
-            guard !range.isEmpty,
-                let slice = body.getSlice(at: body.readerIndex + range.lowerBound, length: range.count)
-            else { return }
-            if range.count <= Self.copiedBytesMax {
-                current.writeImmutableBuffer(slice)
-            } else {
-                parts.append(current)
-                parts.append(slice)
-                current = ByteBuffer()
+    /// What to write, in order: `pieces`, then `last`.
+    struct Parts {
+        /// Ends with a slice of the body. Empty: all of the request is in `last`.
+        private(set) var pieces: [ByteBuffer] = []
+        private(set) var last: ByteBuffer
+
+        fileprivate mutating func append(_ range: Range<Int>, of body: ByteBuffer) {
+            guard !range.isEmpty else { return }
+            if range.count <= EncodeRequest.copiedBytesMax {
+                body.withUnsafeReadableBytes { bytes in
+                    _ = self.last.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[range]))
+                }
+            } else if let slice = body.getSlice(at: body.readerIndex + range.lowerBound, length: range.count) {
+                self.pieces.append(self.last)
+                self.pieces.append(slice)
+                self.last = ByteBuffer()
             }
         }
+
+        fileprivate mutating func append(_ bytes: [UInt8]) { self.last.writeBytes(bytes) }
+
+        fileprivate init(head: [UInt8], length: Int, in buffer: consuming ByteBuffer) {
+            self.last = buffer
+            self.last.write(capacity: head.count + 32) { writer in
+                writer.append(head)
+                writer.append(decimal: Int64(length))
+                writer.append("\r\n\r\n")
+            }
+        }
+    }
+
+    /// The request in pieces: its head with small pieces of the body, and slices of the large ones.
+    static func parts(call: Call, target: Target, edits: [Edit]) -> Parts {
+        let body = call.body
+        var length = body.readableBytes
+        for edit in edits { length += edit.text.count - edit.range.count }
+        let head = target.deployment.requestHeads[Int(call.kind.rawValue)]
+        let capacity = head.count + 32 + min(length, 2 * Self.copiedBytesMax)
+        var parts = Parts(head: head, length: length, in: call.loop.buffer(capacity: capacity))
         var position = 0
         for edit in edits {
-            copyOrSlice(position..<edit.range.lowerBound)
-            current.writeBytes(edit.text)
+            parts.append(position..<edit.range.lowerBound, of: body)
+            parts.append(edit.text)
             position = edit.range.upperBound
         }
-        copyOrSlice(position..<body.readableBytes)
-        if current.readableBytes > 0 { parts.append(current) }
+        parts.append(position..<body.readableBytes, of: body)
         return parts
     }
 

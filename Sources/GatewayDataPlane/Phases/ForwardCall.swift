@@ -109,10 +109,9 @@ extension Call {
         self.asksForUsage = EncodeRequest.asksForUsage(deployment, kind: self.kind, scan: self.scan)
         let edits = EncodeRequest.edits(
             for: deployment, scan: self.scan, body: self.body, asksForUsage: self.asksForUsage)
-        let parts = EncodeRequest.parts(for: deployment, kind: self.kind, body: self.body, edits: edits)
         self.phase = .sent
         self.upstream = connection
-        connection.begin(self, parts: parts)
+        connection.begin(self, parts: EncodeRequest.parts(call: self, target: target, edits: edits))
     }
 
     /// Makes the attempt durable before its first byte is sent. `false`: refused, because it cannot be.
@@ -123,7 +122,7 @@ extension Call {
             requestID: self.requestID, attempt: UInt8(clamping: self.attempt), payer: self.key.payer,
             route: target.deployment.route, kind: self.kind, isStream: self.scan.stream,
             startedAt: self.loop.wallTime(atNanoseconds: self.attemptStartedAt), orphanUsage: expected,
-            orphanCost: target.deployment.priceBox?.tokenPricing.cost(of: expected, tier: .standard) ?? .zero,
+            orphanCost: target.deployment.priceBox?.cost(of: expected, tier: .standard) ?? .zero,
             isUnpriced: target.deployment.priceBox == nil)
         do {
             try self.loop.journal.recordIntent(intent)

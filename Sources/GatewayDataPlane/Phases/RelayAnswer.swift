@@ -89,18 +89,20 @@ extension Call {
     }
 
     func flushOutgoing() {
-        let head = self.outgoingHead
-        let body = self.outgoing
-        self.outgoingHead = nil
-        self.outgoing = nil
+        guard self.outgoingHead != nil || self.outgoing != nil else { return }
+        var head: ByteBuffer?
+        var body: ByteBuffer?
+        swap(&head, &self.outgoingHead)
+        swap(&body, &self.outgoing)
+        self.answerBegan = true
         switch (head, body) {
-        case (let head?, let body?):
-            self.answerBegan = true
-            self.caller.write(head, body)
-            if !self.caller.isWritable { self.upstream?.setPaused(true) }
-        case (let only?, nil), (nil, let only?): self.write(only)
+        case (let head?, let body?): self.caller.write(head, body)
+        case (let only?, nil), (nil, let only?): self.caller.write(only)
         case (nil, nil): break
         }
+        if !self.caller.isWritable { self.upstream?.setPaused(true) }
+        if let head = head.take() { self.loop.recycle(head) }
+        if let body = body.take() { self.loop.recycle(body) }
     }
 
     /// Writes to the caller and stops reading from the provider while the caller does not keep up.
@@ -207,7 +209,7 @@ extension Call {
         self.held.withUnsafeReadableBytes { scanner.feed($0) }
         self.largeUsage = scanner
         self.largeBytes = self.held.readableBytes
-        var head = self.loop.answerBuffer(capacity: AnswerHead.bytesMax(for: self))
+        var head = self.loop.buffer(capacity: AnswerHead.bytesMax(for: self))
         let length = self.answerHead.isChunked ? nil : self.answerHead.contentLength
         AnswerHead.write(
             to: &head, for: self, status: self.answerHead.status, length: length.flatMap { $0 >= 0 ? $0 : nil })
@@ -227,9 +229,10 @@ extension Call {
     private func writeLarge(_ payload: ByteBuffer) {
         guard payload.readableBytes > 0 else { return }
         guard self.answersChunked else { return self.write(payload) }
-        var size = self.loop.answerBuffer(capacity: 32)
+        var size = self.loop.buffer(capacity: 32)
         size.write(capacity: ChunkedEncoder.sizeBytesMax) { writer in writer.append(chunkSize: payload.readableBytes) }
         self.caller.write(size)
+        self.loop.recycle(size)
         self.caller.write(payload)
         self.write(ByteBuffer(staticString: "\r\n"))
     }

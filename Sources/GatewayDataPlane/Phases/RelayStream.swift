@@ -109,9 +109,9 @@ extension Call {
     func startStream() {
         self.phase = .streaming
         // Nothing is tried again from here on, so the request is no longer needed.
-        self.body = ByteBuffer()
+        self.loop.recycle(self.takeBody())
         self.stream = StreamRelay(dropsUsageEvents: self.asksForUsage, eventBytesMax: Self.eventBytesMax)
-        var head = self.loop.answerBuffer(capacity: AnswerHead.bytesMax(for: self))
+        var head = self.loop.buffer(capacity: AnswerHead.bytesMax(for: self))
         AnswerHead.write(to: &head, for: self, status: self.answerHead.status, length: nil)
         self.outgoingHead = head
     }
@@ -129,7 +129,7 @@ extension Call {
     func openRelay(payloadBytesMax: Int) -> ByteBuffer {
         let pending = self.stream?.pending.readableBytes ?? 0
         // Behind the payload: its line end, and the last chunk.
-        var out = self.loop.answerBuffer(capacity: payloadBytesMax + pending + StreamRelay.sizeBytes + 16)
+        var out = self.loop.buffer(capacity: payloadBytesMax + pending + StreamRelay.sizeBytes + 16)
         _ = self.stream?.open(&out)
         return out
     }
@@ -151,12 +151,13 @@ extension Call {
         self.append(out)
     }
 
-    private func append(_ buffer: ByteBuffer) {
-        if self.outgoing == nil {
+    private func append(_ buffer: consuming ByteBuffer) {
+        guard self.outgoing != nil else {
             self.outgoing = buffer
-        } else {
-            self.outgoing?.writeImmutableBuffer(buffer)
+            return
         }
+        self.outgoing?.writeImmutableBuffer(buffer)
+        self.loop.recycle(buffer)
     }
 
     func streamEnded(byClose: Bool) {
@@ -173,7 +174,7 @@ extension Call {
         guard var pending = self.stream?.pending, pending.readableBytes > 0 else { return }
         self.stream?.pending = ByteBuffer()
         if self.asksForUsage, event.isUsageOnly { return }
-        var out = self.loop.answerBuffer(capacity: pending.readableBytes + 64)
+        var out = self.loop.buffer(capacity: pending.readableBytes + 64)
         out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
         out.writeBuffer(&pending)
         out.writeStaticString("\n\n")
@@ -212,7 +213,7 @@ extension Call {
     /// the last chunk, so that nothing looks complete.
     func abortAnswer(_ error: GatewayError) {
         if case .streaming = self.phase {
-            var out = self.loop.answerBuffer(capacity: 1024)
+            var out = self.loop.buffer(capacity: 1024)
             out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
             out.writeString("data: \(error.body)\n\n")
             if self.answersChunked {

@@ -63,7 +63,7 @@ extension Call {
             cost = charged
             route = deployment.reportedRoute
         } else if let box = deployment.priceBox {
-            cost = box.tokenPricing.cost(of: usage, tier: tier)
+            cost = box.cost(of: usage, tier: tier)
         } else if usage.total > 0 {
             flags.formUnion(.unpriced)
         }

@@ -56,6 +56,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
     /// Hears once whether TLS was agreed on. `nil`: nobody waits for that.
     private var onSecured: ((Bool) -> Void)?
     private let output = SocketOutput()
+    /// What was read last, until all of it is passed on and the memory may be used again.
+    private var lastRead = ByteBuffer()
     private var connectedAt: UInt64 = 0
     private var idleSince: UInt64 = 0
 
@@ -186,7 +188,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     // MARK: Exchange
 
     /// Sends the request in `parts` for `call`, which then hears of the answer.
-    func begin(_ call: Call, parts: [ByteBuffer]) {
+    func begin(_ call: Call, parts: consuming EncodeRequest.Parts) {
         self.loop.eventLoop.preconditionInEventLoop()
         guard case .idle = self.state, self.context != nil else {
             return call.upstreamFailed(.cut)
@@ -194,11 +196,13 @@ final class UpstreamConnection: ChannelDuplexHandler {
         self.call = call
         self.state = .awaitingHead
         self.idleSince = 0
-        if parts.count == 2 {
-            self.output.write(parts[0], parts[1])
+        if parts.pieces.count == 2, parts.last.readableBytes == 0 {
+            self.output.write(parts.pieces[0], parts.pieces[1])
         } else {
-            for part in parts { self.output.write(part) }
+            for piece in parts.pieces { self.output.write(piece) }
+            if parts.last.readableBytes > 0 { self.output.write(parts.last) }
         }
+        self.loop.recycle(parts.last)
     }
 
     /// The call has left: nobody reads the answer, so the connection ends, which cancels the work at the provider.
@@ -209,6 +213,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = self.unwrapInboundIn(data)
+        self.lastRead = buffer
         while buffer.readableBytes > 0 {
             switch self.state {
             case .idle, .closed:
@@ -223,9 +228,12 @@ final class UpstreamConnection: ChannelDuplexHandler {
         }
     }
 
+    /// Ends here: there is no handler behind this one.
     func channelReadComplete(context: ChannelHandlerContext) {
         self.call?.upstreamReadComplete()
-        context.fireChannelReadComplete()
+        var buffer = ByteBuffer()
+        swap(&buffer, &self.lastRead)
+        self.loop.recycle(buffer)
     }
 
     /// - Returns: whether the head is whole (and what follows in `buffer` can be read).
@@ -302,7 +310,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
                     first = range
                 } else {
                     if gathered == nil, let first {
-                        var buffer = self.loop.gatherBuffer(minimumCapacity: bytes.count)
+                        var buffer = self.loop.buffer(capacity: bytes.count)
                         buffer.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[first]))
                         gathered = consume buffer
                     }

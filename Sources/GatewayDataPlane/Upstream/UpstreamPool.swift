@@ -80,7 +80,7 @@ final class UpstreamPool {
         var bootstrap = ClientBootstrap(group: loop.eventLoop)
             .connectTimeout(.nanoseconds(Int64(clamping: loop.timeouts.connect)))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.recvAllocator, value: ReceiveAllocator())
+            .channelOption(.recvAllocator, value: ReceiveAllocator(loop: loop))
             .channelOption(.maxMessagesPerRead, value: 1)
         let tls: NIOSSLContext?
         do {

@@ -18,7 +18,7 @@ package final class Fleet: FleetDirectory {
     private let configuration: FleetConfiguration
     private let time: FleetTime
     private let pacer: Pacer
-    /// What was seen last of the others.
+    /// What was seen last of the others; no former runs of theirs or of this pod.
     private let seen = Mutex<(pods: [PodView], orphans: [OrphanedStream])>(([], []))
 
     /// - Parameters:
@@ -72,9 +72,8 @@ package final class Fleet: FleetDirectory {
 
     package func snapshot() async -> FleetSnapshot {
         try? await self.refresh()
-        let (pods, orphans) = self.seen.withLock { $0 }
+        let (others, orphans) = self.seen.withLock { $0 }
         let own = self.member.currentBeat
-        let others = pods.filter { $0.beat.podID != own.podID }
         let views = (others + [PodView(beat: own, beatAge: self.member.status.beatAge ?? .zero)]).sorted {
             ($0.beat.startedAt.rawValue, $0.beat.podID.text) < ($1.beat.startedAt.rawValue, $1.beat.podID.text)
         }
@@ -85,9 +84,8 @@ package final class Fleet: FleetDirectory {
 
     package var health: FleetHealth {
         let status = self.member.status
-        let own = self.member.identity.podID
         let others = self.seen.withLock { seen in
-            seen.pods.count { $0.beat.podID != own && $0.beatAge <= self.configuration.deadAfter }
+            seen.pods.count { $0.beatAge <= self.configuration.deadAfter }
         }
         let position = self.reader.position
         return FleetHealth(
@@ -107,7 +105,9 @@ package final class Fleet: FleetDirectory {
     private func refresh() async throws(LedgerError) {
         let pods = try await self.store.pods(seenWithin: Self.seenWithin)
         let orphans = try await self.store.orphans()
-        self.seen.withLock { $0 = (pods, orphans) }
+        let own = self.member.identity
+        let others = pods.filter { $0.beat.podID != own.podID && $0.beat.journal != own.journal }.withoutFormerRuns
+        self.seen.withLock { $0 = (others, orphans) }
     }
 
     /// Looks at the others now and then, for metrics; `snapshot()` looks for itself.

@@ -82,11 +82,12 @@ package struct FleetAcknowledgement: Sendable {
         return true
     }
 
-    /// Who has `position` in force. Pure. This pod counts by what it knows itself, whatever the store last heard.
+    /// Who has `position` in force. Pure. This pod counts by what it knows itself, whatever the store last heard. Former
+    /// runs of pods that are back are neither waited for nor named.
     static func judge(_ pods: [PodView], own: PodBeat, position: Int64, deadAfter: Duration) -> FleetWait {
         var wait = FleetWait(position: position, acknowledged: [], laggards: [], dead: [], isKnown: true)
-        let others = pods.filter { $0.beat.podID != own.podID }
-        for view in [PodView(beat: own, beatAge: .zero)] + others {
+        let others = pods.filter { $0.beat.podID != own.podID && $0.beat.journal != own.journal }
+        for view in [PodView(beat: own, beatAge: .zero)] + others.withoutFormerRuns {
             let pod = FleetWait.Pod(name: view.beat.name, processID: view.beat.processID)
             if view.beatAge > deadAfter {
                 wait.dead.append(pod)

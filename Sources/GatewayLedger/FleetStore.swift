@@ -65,6 +65,24 @@ package struct PodView: Sendable, Equatable {
     }
 }
 
+extension [PodView] {
+    /// Without former runs: those whose journal another run has beaten for since. A journal has one owner at a time, so
+    /// a run that was killed tells nothing any more as soon as its successor beats. The order stays.
+    package var withoutFormerRuns: [PodView] {
+        var newest: [JournalID: PodView] = [:]
+        for view in self {
+            guard let other = newest[view.beat.journal] else {
+                newest[view.beat.journal] = view
+                continue
+            }
+            let isNewer =
+                (other.beatAge, view.beat.startedAt.rawValue) > (view.beatAge, other.beat.startedAt.rawValue)
+            if isNewer { newest[view.beat.journal] = view }
+        }
+        return self.filter { newest[$0.beat.journal]?.beat.podID == $0.beat.podID }
+    }
+}
+
 /// The right to do a periodic job, until it expires by the store's clock.
 package struct JobLease: Sendable, Equatable {
     package var job: String

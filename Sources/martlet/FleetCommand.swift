@@ -16,7 +16,7 @@ struct FleetCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingErrors {
             let store = try await openFleetStore(try self.location.settings())
-            let pods = try await store.pods(seenWithin: .seconds(60))
+            let pods = try await store.pods(seenWithin: .seconds(60)).withoutFormerRuns
             print(Self.row(["name", "pid", "version", "started", "beat ms", "applied", "changes", "journal", "conn"]))
             for pod in pods {
                 let beat = pod.beat

@@ -171,7 +171,7 @@ struct LedgerReplayCommand: AsyncParsableCommand {
         _ = try await store.beat(
             PodBeat(
                 podID: podID, name: "ledger replay", processID: getpid(), version: Version.text, startedAt: now,
-                journal: journal, applied: applied, changePosition: 0, journalBytes: 0, connections: 1))
+                journal: journal, applied: applied, changePosition: .max, journalBytes: 0, connections: 1))
         try await store.leave(podID)
     }
 }

@@ -90,6 +90,26 @@ extension EndToEnd {
             }
         }
 
+        @Test("shows a pod that was killed and is back once, and waits for nothing that is gone")
+        func back() throws {
+            let fleet = try FleetScene(Self.scripts)
+            defer { fleet.end() }
+            for round in 0..<3 {
+                let pod = fleet.pods[round % fleet.pods.count]
+                pod.kill()
+                try pod.start()
+                let admin = fleet.pods[(round + 1) % fleet.pods.count]
+                try waitUntil("the pod's new run to beat") {
+                    try fleet.members(of: admin).contains { $0["pid"] as? Int == Int(pod.process.processID) }
+                }
+                #expect(Set(try fleet.members(of: admin).compactMap { $0["pid"] as? Int }) == fleet.processIDs)
+                let answer = try fleet.change(admin, "/key/block?wait=fleet&wait_timeout_ms=2500")
+                #expect(answer.header("x-martlet-fleet") == "acknowledged", "\(answer.headers)")
+                for pod in fleet.pods { #expect(try fleet.status(on: pod) == 401) }
+                try fleet.change(admin, "/key/unblock?wait=fleet")
+            }
+        }
+
         @Test("loses no call and counts none twice when pods are killed and come back")
         func killedPods() throws {
             let fleet = try FleetScene(Self.scripts)

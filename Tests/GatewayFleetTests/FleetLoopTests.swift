@@ -19,7 +19,7 @@ final class QuietPod: Sendable {
     init(
         _ time: SimulatedTime, _ store: SimulatedStore, number: Int, outage: SimulatedOutage = SimulatedOutage(),
         configuration: FleetConfiguration = FleetConfiguration(), news: AsyncStream<Int64>? = nil,
-        jobs: [PeriodicJob] = []
+        jobs: [PeriodicJob] = [], journal: Int? = nil
     ) {
         self.time = time
         self.sleeper = number
@@ -31,7 +31,7 @@ final class QuietPod: Sendable {
         self.fleet = Fleet(
             identity: FleetIdentity(
                 podID: PodID(UUIDBits(high: 1, low: UInt64(number))), name: "pod-\(number)", processID: Int32(number),
-                version: "1", startedAt: time.now(), journal: JournalID(UUIDBits(high: 2, low: UInt64(number)))),
+                version: "1", startedAt: time.now(), journal: JournalID(UUIDBits(high: 2, low: UInt64(journal ?? number)))),
             store: remote, reader: self.reader, news: news, configuration: configuration, extraJobs: jobs,
             time: time.fleetTime(number), generator: { time.seed() },
             logger: Logger(label: "test") { _ in
@@ -126,6 +126,38 @@ struct FleetLoopTests {
             #expect(wait.laggards == [FleetWait.Pod(name: "pod-2", processID: 2)] && !wait.isAcknowledged)
             let again = await pods[0].fleet.waitForFleet(timeout: .seconds(5))
             #expect(again.isAcknowledged && again.dead.map(\.name) == ["pod-2"] && again.acknowledged.count == 2)
+        }
+    }
+
+    @Test("neither shows nor awaits a killed run whose pod is back on its journal")
+    func formerRuns() throws {
+        try simulated { time in
+            let store = SimulatedStore(clock: time)
+            let pods = (0..<2).map { QuietPod(time, store, number: $0) }
+            for pod in pods { try await pod.start() }
+            try await time.wait(.seconds(7))
+            var former = pods[1]
+            // Back again and again, each time sooner than the run before it counts as dead.
+            for number in 2..<5 {
+                former.kill()
+                let back = QuietPod(time, store, number: number, journal: 1)
+                try await back.start()
+                try await time.wait(.milliseconds(200))
+                store.change("a")
+                let wait = await pods[0].fleet.waitForFleet(timeout: .seconds(3))
+                #expect(wait.isAcknowledged && wait.acknowledged.map(\.processID) == [0, Int32(number)])
+                #expect(wait.dead.isEmpty && wait.laggards.isEmpty)
+                for pod in [pods[0], back] {
+                    #expect(await pod.fleet.snapshot().pods.map(\.beat.processID) == [0, Int32(number)])
+                    #expect(pod.fleet.health.pods == 2)
+                }
+                former = back
+            }
+            // A run that is gone and not followed by another is still told of.
+            former.kill()
+            try await time.wait(.seconds(8))
+            let wait = await pods[0].fleet.waitForFleet(timeout: .seconds(3))
+            #expect(wait.dead.map(\.processID) == [4] && wait.isAcknowledged)
         }
     }
 

@@ -24,11 +24,12 @@ package struct KeyQuery: Sendable {
 /// One entry of the change log. It names what changed and never carries values: a reader looks the thing up again.
 package struct Change: Sendable, Equatable {
     /// What kind of thing changed.
-    package enum Kind: String, Sendable { case key, setting, model, credential }
+    package enum Kind: String, Sendable { case key, setting, model, credential, entity }
     /// Gap-free position, from 1.
     package var position: Int64
     package var kind: Kind
-    /// For `.key` the key's `VirtualKeyID` text; for `.setting` and `.credential` the name, for `.model` its `modelID`.
+    /// For `.key` the key's `VirtualKeyID` text; for `.setting` and `.credential` the name, for `.model` its `modelID`,
+    /// for `.entity` the `reference` of its `EntityID`.
     package var reference: String
 
     package init(position: Int64, kind: Kind, reference: String) {

@@ -11,6 +11,7 @@ struct Migration: Sendable {
         Migration(version: 1, compatibleFrom: 1, text: Self.ledger),
         Migration(version: 2, compatibleFrom: 1, text: Self.keys),
         Migration(version: 3, compatibleFrom: 1, text: Self.fleet),
+        Migration(version: 5, compatibleFrom: 1, text: Self.entities),
     ]
 
     /// Usage rows, and what is derived from them. What a provider reports may be any integer: a row that a journal holds

@@ -26,14 +26,23 @@ package final class KeyEntry: Sendable {
     package let spend: SpendCounter
     package let models: ModelMatcher
     package let isMaster: Bool
+    package let rules: KeyRules
+    /// What was made of the entity directory last; valid at its generation only.
+    private let path = Mutex<AdmissionPath?>(nil)
 
-    package init(record: KeyRecord, spend: SpendCounter, isMaster: Bool) {
+    package init(record: KeyRecord, rules: KeyRules, spend: SpendCounter, isMaster: Bool) {
+        self.rules = rules
         self.record = record
         self.payer = PayerIdentity(
             keyID: record.keyID, digest: record.digest, userID: record.userID, teamID: record.teamID)
         self.spend = spend
         self.models = ModelMatcher(record.models)
         self.isMaster = isMaster
+    }
+
+    var cachedPath: AdmissionPath? {
+        get { self.path.withLock { $0 } }
+        set { self.path.withLock { $0 = newValue } }
     }
 }
 
@@ -47,8 +56,11 @@ package final class KeyDirectory: Sendable {
     private let shards: [Shard]
     private let digests = Mutex<[VirtualKeyID: KeyDigest]>([:])
     private let changes = Atomic<UInt64>(0)
+    /// The keys' owners.
+    package let entities: EntityDirectory
 
-    package init() {
+    package init(entities: EntityDirectory = EntityDirectory(configuration: .standard)) {
+        self.entities = entities
         self.shards = (0..<Self.shardCount).map { _ in Shard() }
     }
 
@@ -73,6 +85,13 @@ package final class KeyDirectory: Sendable {
     /// `startingSpend` counts only for a key that was not known.
     @discardableResult
     package func set(_ record: KeyRecord, startingSpend: NanoUSD, isMaster: Bool = false) -> KeyEntry {
+        self.set(
+            record, rules: .plain(maxBudget: record.maxBudget), startingSpend: startingSpend, isMaster: isMaster)
+    }
+
+    /// The same for a key whose fields have been read.
+    @discardableResult
+    package func set(_ record: KeyRecord, rules: KeyRules, startingSpend: NanoUSD, isMaster: Bool) -> KeyEntry {
         // One change at a time: two at once could each leave the secret behind that the other has just replaced.
         // Look-ups of calls wait for a shard only, never for this.
         let entry = self.digests.withLock { digests in
@@ -83,7 +102,7 @@ package final class KeyDirectory: Sendable {
                 }
             }
             let entry = KeyEntry(
-                record: record, spend: formerEntry?.spend ?? SpendCounter(startingSpend), isMaster: isMaster)
+                record: record, rules: rules, spend: formerEntry?.spend ?? SpendCounter(startingSpend), isMaster: isMaster)
             self.shard(record.digest).entries.withLock { $0[record.digest] = entry }
             return entry
         }

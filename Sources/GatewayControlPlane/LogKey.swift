@@ -2,6 +2,9 @@
 enum LogKey: String {
     case changePosition = "change.position"
     case credentialAction = "credential.action"
+    case entityAction = "entity.action"
+    case entityCount = "entity.count"
+    case entityKind = "entity.kind"
     case errorMessage = "error.message"
     case keyAction = "key.action"
     case keyCount = "key.count"

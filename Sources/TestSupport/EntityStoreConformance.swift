@@ -69,7 +69,9 @@ package enum EntityStoreConformance {
     }
 
     private static func keepsHostileText(_ subject: EntityStoreBehaviour.Subject) async throws {
-        let texts = ["", "'; DROP TABLE entity; --", "a\u{0}b", "\u{1}0", "ü\u{308}🙂", String(repeating: "x", count: 9000)]
+        let texts = [
+            "", "'; DROP TABLE entity; --", "a\u{0}b", "\u{1}0", "ü\u{308}🙂", String(repeating: "x", count: 9000),
+        ]
         for text in texts {
             var entity = Self.full(.tag)
             entity.id = EntityID(.tag, text)
@@ -87,7 +89,9 @@ package enum EntityStoreConformance {
     private static func refusesTaken(_ subject: EntityStoreBehaviour.Subject) async throws {
         let entity = Self.entity(.team, "t")
         try await subject.store.write([.insert(entity)])
-        await Self.expectConflict { () async throws(LedgerError) in try await subject.store.write([.insert(Self.full(.tag)), .insert(entity)]) }
+        await Self.expectConflict { () async throws(LedgerError) in
+            try await subject.store.write([.insert(Self.full(.tag)), .insert(entity)])
+        }
         #expect(try await subject.store.entity(Self.full(.tag).id) == nil)
         try await subject.store.write([.insert(Self.entity(.organization, "t"))])
     }
@@ -152,7 +156,8 @@ package enum EntityStoreConformance {
             try await subject.store.write([.insert(entity)])
         }
         try await subject.store.write([.insert(Self.entity(.user, "member 3"))])
-        func list(offset: Int = 0, limit: Int = 100, _ edit: (inout EntityQuery) -> Void) async throws -> (String, Int) {
+        func list(offset: Int = 0, limit: Int = 100, _ edit: (inout EntityQuery) -> Void) async throws -> (String, Int)
+        {
             var query = EntityQuery(.teamMember, offset: offset, limit: limit)
             edit(&query)
             let (records, total) = try await subject.store.entities(query)

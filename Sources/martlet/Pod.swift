@@ -49,8 +49,12 @@ final class Pod: Sendable {
         let stores = ledger.stores
         let live = try await LiveConfiguration.make(
             settings: settings, source: source, models: stores.models, logger: logger)
-        let directory = KeyDirectory()
-        let registry = KeyRegistry(directory: directory, keyStore: stores.keys, ledger: stores.ledger)
+        let governance = GovernanceReader(timeZone: "Etc/UTC")
+        let entities = EntityRegistry(
+            directory: EntityDirectory(configuration: .standard), store: stores.entities, reader: governance)
+        let directory = KeyDirectory(entities: entities.directory)
+        let registry = KeyRegistry(directory: directory, keyStore: stores.keys, ledger: stores.ledger,
+            reader: governance)
         let readiness = Readiness()
         let shipper = ledger.shipper
         let coldKeys = ColdKeyResolver(
@@ -58,6 +62,7 @@ final class Pod: Sendable {
         let reader = ChangeLogReader(
             store: stores.keys,
             followers: [
+                EntityFollower(registry: entities, logger: logger),
                 KeyFollower(registry: registry, logger: logger, onChange: { coldKeys.forgetUnknown() }),
                 ReloadingFollower(kinds: [.model, .credential]) { () async throws(LedgerError) in
                     try await live.reloadStored()

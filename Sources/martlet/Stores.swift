@@ -11,18 +11,19 @@ struct Stores: Sendable {
     let ledger: any LedgerStore
     let keys: any KeyStore
     let models: any ModelStore
+    let entities: any EntityStore
     /// `nil`: SQLite.
     let postgres: PostgresStore?
     private let sqlite: SQLiteStore?
 
     private init(sqlite: SQLiteStore) {
-        (self.ledger, self.keys, self.models) = (sqlite, sqlite, sqlite)
+        (self.ledger, self.keys, self.models, self.entities) = (sqlite, sqlite, sqlite, sqlite)
         self.sqlite = sqlite
         self.postgres = nil
     }
 
     private init(postgres: PostgresStore) {
-        (self.ledger, self.keys, self.models) = (postgres, postgres, postgres)
+        (self.ledger, self.keys, self.models, self.entities) = (postgres, postgres, postgres, postgres)
         self.sqlite = nil
         self.postgres = postgres
     }

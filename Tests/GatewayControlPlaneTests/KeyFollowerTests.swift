@@ -14,7 +14,7 @@ struct KeyFollowerTests {
 
     init() {
         let registry = KeyRegistry(
-            directory: self.directory, keyStore: self.fixture.keyStore, ledger: self.fixture.ledger)
+            directory: self.directory, keyStore: self.fixture.keyStore, ledger: self.fixture.ledger, reader: .utc)
         self.follower = ChangeLogReader(
             store: self.fixture.keyStore,
             followers: [KeyFollower(registry: registry, logger: self.fixture.log.logger, onChange: {})])

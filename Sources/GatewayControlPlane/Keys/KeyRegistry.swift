@@ -11,6 +11,7 @@ package final class KeyRegistry: Sendable {
     package let directory: KeyDirectory
     private let keyStore: any KeyStore
     private let ledger: any LedgerStore
+    private let reader: GovernanceReader
     private let turns = TurnQueue(waitingMax: 1000)
     /// Keys that came from the store, so that a reload can drop those that are gone. Never the master key.
     private let known = Mutex<Set<VirtualKeyID>>([])
@@ -18,7 +19,10 @@ package final class KeyRegistry: Sendable {
     /// while the number stands.
     private let version = Atomic<UInt64>(0)
 
-    package init(directory: KeyDirectory, keyStore: any KeyStore, ledger: any LedgerStore) {
+    package init(
+        directory: KeyDirectory, keyStore: any KeyStore, ledger: any LedgerStore, reader: GovernanceReader
+    ) {
+        self.reader = reader
         self.directory = directory
         self.keyStore = keyStore
         self.ledger = ledger
@@ -174,7 +178,8 @@ package final class KeyRegistry: Sendable {
     private func putInForce(_ record: KeyRecord, startingSpend: NanoUSD) {
         // The master key wins over a stored key of the same secret, whichever came first.
         guard self.directory.entry(digest: record.digest)?.isMaster != true else { return }
-        self.directory.set(record, startingSpend: startingSpend)
+        self.directory.set(
+            record, rules: self.reader.rules(of: record), startingSpend: startingSpend, isMaster: false)
         self.known.withLock { _ = $0.insert(record.keyID) }
         self.version.wrappingAdd(1, ordering: .releasing)
     }

@@ -68,7 +68,7 @@ struct ControlFixture {
         models: [ListedModel] = ControlFixture.models, snapshot: MetricsSnapshot = MetricsSnapshot(),
         metricsRequireKey: Bool = false, fleet: (any FleetDirectory)? = nil
     ) {
-        let registry = KeyRegistry(directory: self.directory, keyStore: self.keyStore, ledger: self.ledger)
+        let registry = KeyRegistry(directory: self.directory, keyStore: self.keyStore, ledger: self.ledger, reader: .utc)
         let follower = ChangeLogReader(
             store: self.keyStore,
             followers: [KeyFollower(registry: registry, logger: self.log.logger, onChange: {})])
@@ -162,4 +162,8 @@ struct ControlFixture {
         self.ledger.add([event])
         entry.spend.add(event.cost)
     }
+}
+
+extension GovernanceReader {
+    static let utc = GovernanceReader(timeZone: "Etc/UTC")
 }

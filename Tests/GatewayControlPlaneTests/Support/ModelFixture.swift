@@ -44,7 +44,7 @@ struct ModelFixture {
         self.vault = vault
         self.listing = listing
         let (keyStore, ledger) = (MemoryKeyStore(), FixedLedger())
-        let registry = KeyRegistry(directory: self.directory, keyStore: keyStore, ledger: ledger)
+        let registry = KeyRegistry(directory: self.directory, keyStore: keyStore, ledger: ledger, reader: .utc)
         var dependencies = ControlPlaneDependencies(
             keys: registry, keyStore: keyStore, ledger: ledger, models: listing,
             metrics: FixedMetrics(snapshot: MetricsSnapshot()), readiness: Readiness(.ready),

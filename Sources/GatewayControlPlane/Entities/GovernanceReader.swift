@@ -1,0 +1,172 @@
+import GatewayAdmission
+import GatewayCore
+
+/// Reads what keys and entities may spend and how fast from their fields. Fields were checked when they were stored;
+/// what cannot be read all the same (an imported row) is left out, except a budget, which then allows nothing.
+package struct GovernanceReader: Sendable {
+    /// Of calendar windows, such as `Europe/Berlin`.
+    private let timeZone: String
+
+    package init(timeZone: String) { self.timeZone = timeZone }
+
+    /// What a key's fields mean.
+    package func rules(of record: KeyRecord) -> KeyRules {
+        let fields = JSONValue.parsed(record.otherFields) ?? .object([])
+        let metadata = JSONValue.parsed(record.metadata) ?? .object([])
+        var governance = self.governance(fields, maxBudget: record.maxBudget, duration: record.budgetDuration)
+        governance.models = Self.models(fields, in: self, also: metadata)
+        let own = fields["allowed_routes"]?.texts ?? []
+        return KeyRules(
+            governance: governance, budgetID: fields["budget_id"]?.nonEmptyText,
+            organizationID: fields["organization_id"]?.nonEmptyText,
+            tags: (fields["tags"]?.texts ?? []) + (metadata["tags"]?.texts ?? []),
+            routes: RouteRules(own.isEmpty ? Self.routes(keyType: fields["key_type"]?.nonEmptyText) : own))
+    }
+
+    /// What an entity's fields mean.
+    package func facts(of record: EntityRecord) -> EntityFacts {
+        let fields = JSONValue.parsed(record.fields) ?? .object([])
+        let models =
+            switch record.id.kind {
+            case .teamMember, .organizationMember: fields["allowed_models"]?.texts ?? []
+            case .accessGroup: fields["model_names"]?.texts ?? []
+            default: fields["models"]?.texts ?? []
+            }
+        var member = Governance.none
+        if record.id.kind == .team {
+            member = self.governance(
+                .object(
+                    ["rpm_limit", "tpm_limit"].compactMap { name in
+                        fields["team_member_\(name)"].map { JSONMember(name, $0) }
+                    }), maxBudget: fields["team_member_budget"]?.money,
+                duration: fields["team_member_budget_duration"]?.nonEmptyText)
+        }
+        var governance = self.governance(
+            fields, maxBudget: fields["max_budget"]?.money, duration: fields["budget_duration"]?.nonEmptyText)
+        governance.models = Self.models(fields, in: self, also: fields["metadata"] ?? .null)
+        return EntityFacts(
+            isBlocked: fields["blocked"] == .bool(true), models: models, governance: governance,
+            budgetID: fields["budget_id"]?.nonEmptyText, memberGovernance: member,
+            tags: (fields["tags"]?.texts ?? []) + (fields["metadata"]?["tags"]?.texts ?? []))
+    }
+
+    private static func routes(keyType: String?) -> [String] {
+        switch keyType {
+        case "llm_api": ["llm_api_routes"]
+        case "management": ["management_routes"]
+        case "read_only": ["info_routes"]
+        default: []
+        }
+    }
+
+    private func governance(_ fields: JSONValue, maxBudget: NanoUSD?, duration: String?) -> Governance {
+        let softLimit = fields["soft_budget"]?.money
+        var budgets: [BudgetRule] = []
+        if let limit = maxBudget ?? softLimit.map({ _ in NanoUSD(rawValue: .max) }) {
+            budgets.append(self.budget(duration ?? "", limit, softLimit: softLimit))
+        }
+        let hasMain = !budgets.isEmpty
+        for part in fields["budget_limits"]?.list ?? [] {
+            guard let limit = part["max_budget"]?.money, let label = part["budget_duration"]?.nonEmptyText else {
+                continue
+            }
+            if let same = budgets.firstIndex(where: { $0.label == label }) {
+                budgets[same].limit = min(budgets[same].limit, limit)
+            } else {
+                budgets.append(self.budget(label, limit, softLimit: nil))
+            }
+        }
+        var increase: BudgetIncrease?
+        if let amount = fields["temp_budget_increase"]?.money,
+            let until = fields["temp_budget_expiry"]?.nonEmptyText.flatMap(UnixMicroseconds.init(iso8601:))
+        {
+            increase = BudgetIncrease(amount: amount, until: until)
+        }
+        let mode: BudgetMode? =
+            switch fields["budget_mode"]?.nonEmptyText {
+            case "strict": .strict
+            case "expected": .expected
+            default: nil
+            }
+        return Governance(
+            budgets: budgets, hasMainBudget: hasMain, increase: increase, mode: mode, limits: Self.limits(fields),
+            models: [])
+    }
+
+    private static func limits(_ fields: JSONValue) -> [LimitRule] {
+        let table: [(String, LimitTerms.Unit, LimitTerms.Window)] = [
+            ("rpm_limit", .requests, .minute), ("tpm_limit", .tokens, .minute), ("rpd_limit", .requests, .day),
+            ("tpd_limit", .tokens, .day), ("max_parallel_requests", .parallelRequests, .minute),
+        ]
+        return table.compactMap { name, unit, window in
+            fields[name]?.integer.map { LimitRule(unit: unit, window: window, value: $0) }
+        }
+    }
+
+    /// `model_max_budget`, `model_rpm_limit` and `model_tpm_limit`; LiteLLM keeps the latter two in the metadata.
+    private static func models(_ fields: JSONValue, in reader: Self, also metadata: JSONValue) -> [ModelRule] {
+        var rules: [String: ModelRule] = [:]
+        func members(_ name: String) -> [JSONMember] { (fields[name] ?? metadata[name])?.members ?? [] }
+        for member in members("model_max_budget") {
+            let value = member.value
+            var rule = ModelRule(model: member.name, budgets: [], limits: Self.limits(value))
+            if let limit = (value["budget_limit"] ?? value["max_budget"] ?? value).money {
+                let label = (value["time_period"] ?? value["budget_duration"])?.nonEmptyText ?? ""
+                rule.budgets = [reader.budget(label, limit, softLimit: nil)]
+            }
+            rules[member.name] = rule
+        }
+        for (name, unit) in [("model_rpm_limit", LimitTerms.Unit.requests), ("model_tpm_limit", .tokens)] {
+            for member in members(name) {
+                guard let value = member.value.integer else { continue }
+                rules[member.name, default: ModelRule(model: member.name, budgets: [], limits: [])].limits.append(
+                    LimitRule(unit: unit, window: .minute, value: value))
+            }
+        }
+        return rules.values.sorted { $0.model < $1.model }
+    }
+
+    private func budget(_ label: String, _ limit: NanoUSD, softLimit: NanoUSD?) -> BudgetRule {
+        BudgetRule(label: label, limit: limit, window: self.window(label), softLimit: softLimit)
+    }
+
+    /// LiteLLM's resets go by the calendar: `1d` at midnight, `7d` on Monday, `30d` and `1mo` on the first of a month.
+    private func window(_ label: String) -> BudgetWindow {
+        let words = ["hourly": "1h", "daily": "1d", "weekly": "7d", "monthly": "30d"]
+        guard let duration = KeyDuration(words[label] ?? label) else { return .lifetime }
+        let count = Int(duration.amount)
+        func rolling(_ seconds: Int64) -> BudgetWindow {
+            .rolling(seconds: duration.amount * seconds, anchor: UnixMicroseconds(rawValue: 0))
+        }
+        switch duration.unit {
+        case .seconds: return rolling(1)
+        case .minutes: return rolling(60)
+        case .hours: return rolling(3600)
+        case .days where count == 7: return .calendar(.week, count: 1, timeZone: self.timeZone)
+        case .days where count == 30: return .calendar(.month, count: 1, timeZone: self.timeZone)
+        case .days: return .calendar(.day, count: count, timeZone: self.timeZone)
+        case .weeks: return .calendar(.week, count: count, timeZone: self.timeZone)
+        case .months: return .calendar(.month, count: count, timeZone: self.timeZone)
+        }
+    }
+}
+
+extension JSONValue {
+    /// Texts of a list, others left out. `nil`: no list.
+    var texts: [String]? {
+        self.list.map { $0.compactMap { if case .string(let text) = $0 { text } else { nil } } }
+    }
+
+    var nonEmptyText: String? {
+        guard case .string(let text) = self, !text.isEmpty else { return nil }
+        return text
+    }
+
+    var members: [JSONMember]? {
+        guard case .object(let members) = self else { return nil }
+        return members
+    }
+
+    /// Dollars. `nil`: no number.
+    var money: NanoUSD? { self.double.flatMap { NanoUSD(dollars: $0) } }
+}

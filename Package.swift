@@ -91,7 +91,7 @@ let package = Package(
         tests("GatewayWireTests", ["GatewayWire", "GatewayCore", "CMartlet"]),
         tests("GatewayPricingTests", ["GatewayPricing", "GatewayCore"]),
         tests("GatewayProvidersTests", ["GatewayProviders", "GatewayWire", "GatewayCore"]),
-        tests("GatewayLedgerTests", ["GatewayLedger", "GatewayCore"]),
+        tests("GatewayLedgerTests", ["GatewayLedger", "GatewayCore", "CMartlet"]),
         tests("GatewaySQLiteTests", ["GatewaySQLite", "GatewayLedger", "GatewayCore", grdb]),
         tests("GatewayPostgresTests", ["GatewayPostgres", "GatewayLedger", "GatewayCore"]),
         tests("GatewayFleetTests", ["GatewayFleet", "GatewayLedger", "GatewayAdmission", "GatewayCore", logging]),

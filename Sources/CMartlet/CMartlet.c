@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -149,3 +152,35 @@ int cmartlet_allocate(int descriptor, int64_t offset, int64_t count) {
 int cmartlet_sync_data(int descriptor) { return fdatasync(descriptor) == 0 ? 0 : errno; }
 
 int cmartlet_lock_exclusively(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno; }
+
+/// sched_setattr(2), the first version of its structure; glibc before 2.41 has neither.
+struct scheduling {
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime;
+    uint64_t deadline;
+    uint64_t period;
+};
+
+int cmartlet_prefer_latency(void) {
+    errno = 0;
+    int nice = getpriority(PRIO_PROCESS, 0);  // of this thread; setting a policy sets the nice value with it
+    if (errno != 0) return errno;
+    struct scheduling wanted = {.size = sizeof wanted, .policy = SCHED_OTHER, .nice = nice, .runtime = 100000};
+    return syscall(SYS_sched_setattr, 0, &wanted, 0) == 0 ? 0 : errno;
+}
+
+int cmartlet_prefer_others(int nice) {
+    errno = 0;
+    int current = getpriority(PRIO_PROCESS, 0);
+    if (errno != 0) return errno;
+    // Lowering a nice value needs a privilege, and whoever started the process with a higher one meant it.
+    if (nice < current) nice = current;
+    struct scheduling wanted = {.size = sizeof wanted, .policy = SCHED_BATCH, .nice = nice};
+    return syscall(SYS_sched_setattr, 0, &wanted, 0) == 0 ? 0 : errno;
+}
+
+void cmartlet_name_thread(const char *name) { prctl(PR_SET_NAME, name); }

@@ -35,7 +35,13 @@ package final class DataPlaneServer: Sendable {
     package func start() async throws -> Int {
         let configuration = self.services.configuration
         let tls = try Self.tlsContext(configuration)
-        for loop in self.loops { loop.eventLoop.execute { loop.start() } }
+        for loop in self.loops {
+            loop.eventLoop.execute {
+                // Where the kernel refuses, a call may wait a few milliseconds longer for a busy core, no more.
+                _ = cmartlet_prefer_latency()
+                loop.start()
+            }
+        }
         let loops = self.loops
         let bounds = self.bounds
         let channel = try await ServerBootstrap(group: self.group)

@@ -50,7 +50,6 @@ package actor LedgerShipper {
     private let store: any LedgerStore
     private let configuration: LedgerShipperConfiguration
     private let sleep: @Sendable (Duration) async throws -> Void
-    private let breathe: @Sendable () async -> Void
     private var generator: any RandomNumberGenerator & Sendable
     private let shared = Mutex(ShipperStatus(applied: nil, lagEvents: 0, lastError: nil))
 
@@ -62,22 +61,17 @@ package actor LedgerShipper {
     private var isBusy = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    /// - Parameters:
-    ///   - sleep: waits; throws when the task is cancelled.
-    ///   - breathe: called between pieces of a large batch, so that reading it does not hold a core that event loops
-    ///     share.
+    /// - Parameter sleep: waits; throws when the task is cancelled.
     package init(
         journal: Journal, store: any LedgerStore, configuration: LedgerShipperConfiguration = .init(),
         generator: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
-        sleep: @escaping @Sendable (Duration) async throws -> Void,
-        breathe: @escaping @Sendable () async -> Void = {}
+        sleep: @escaping @Sendable (Duration) async throws -> Void
     ) {
         self.journal = journal
         self.store = store
         self.configuration = configuration
         self.generator = generator
         self.sleep = sleep
-        self.breathe = breathe
     }
 
     package nonisolated var status: ShipperStatus { self.shared.withLock { $0 } }
@@ -149,7 +143,8 @@ package actor LedgerShipper {
                 position = try await self.take()
             }
             if self.pending.isEmpty {
-                self.pending = try await self.readBatch(after: position.applied)
+                self.pending = try self.journal.readSettlements(
+                    after: position.applied, limit: self.configuration.batchMax)
             }
             if self.pending.isEmpty { break }
             self.settle(try await self.store.append(self.pending, at: position), of: position)
@@ -159,21 +154,6 @@ package actor LedgerShipper {
         }
         if let applied = self.position?.applied { try self.journal.trim(through: applied) }
     }
-
-    /// The next settlements, at most `batchMax`, read in pieces.
-    private func readBatch(after applied: Int64) async throws(LedgerError) -> [UsageEvent] {
-        var batch: [UsageEvent] = []
-        while batch.count < self.configuration.batchMax {
-            let limit = min(Self.pieceMax, self.configuration.batchMax - batch.count)
-            let piece = try self.journal.readSettlements(after: applied + Int64(batch.count), limit: limit)
-            if batch.isEmpty { batch = piece } else { batch += piece }
-            if piece.count < limit { break }
-            await self.breathe()
-        }
-        return batch
-    }
-
-    private static let pieceMax = 512
 
     private func take() async throws(LedgerError) -> StreamPosition {
         let position = try await self.store.takeStream(self.journal.journalID)

@@ -14,6 +14,7 @@ final class SyncThread: Sendable {
         }
 
         func run() {
+            BackgroundThread.become("journal sync", .least)
             while !self.isStopping.load(ordering: .acquiring) {
                 sleepThread(self.interval)
                 self.work()

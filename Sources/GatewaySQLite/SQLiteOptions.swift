@@ -6,19 +6,16 @@ package struct SQLiteOptions: Sendable {
     package var pagesMax: Int?
     /// Whether `append` brings the counters up to date in its own transaction. `false`: only `fold` does.
     package var foldsOnAppend: Bool
-    /// Called every 128 rows of an `append`: pauses the store's thread for a moment.
-    package var breathe: @Sendable () -> Void
     /// Called between the statements of each writing transaction; what it throws ends the transaction. For tests.
     package var onWriteStep: (@Sendable (WriteStep) throws -> Void)?
 
     package init(
         busyTimeoutMilliseconds: Int = 5000, pagesMax: Int? = nil, foldsOnAppend: Bool = true,
-        breathe: @escaping @Sendable () -> Void = {}, onWriteStep: (@Sendable (WriteStep) throws -> Void)? = nil
+        onWriteStep: (@Sendable (WriteStep) throws -> Void)? = nil
     ) {
         self.busyTimeoutMilliseconds = busyTimeoutMilliseconds
         self.pagesMax = pagesMax
         self.foldsOnAppend = foldsOnAppend
-        self.breathe = breathe
         self.onWriteStep = onWriteStep
     }
 }

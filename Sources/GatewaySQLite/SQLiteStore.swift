@@ -6,7 +6,7 @@ import Synchronization
 
 /// The ledger and the keys of one pod in one SQLite file, with nothing beside it to install or to run.
 ///
-/// One connection writes (GRDB's serial queue), two read beside it (WAL). A call that returned is on the disk
+/// One connection writes, on a thread that gives way to event loops; two read beside it (WAL). A call that returned is on the disk
 /// (`synchronous = FULL`). Other processes may read the file at any time, `openReadOnly` included.
 ///
 ///     append ─┬─ compare-and-set of stream.applied (and folded)     nothing changed: rejected
@@ -18,17 +18,22 @@ package final class SQLiteStore: Sendable {
     let clock: any WallClock
     let options: SQLiteOptions
     let pool: DatabasePool
+    /// Where writing transactions run. `nil`: opened for reading.
+    private let threads: Threads?
     /// Row numbers of payers and routes. Only touched on the writer's queue, so the lock never waits.
     let identities = Mutex(IdentityTable())
 
     /// Keeps so many entries of the change log; a reader further behind reads everything anew.
     static let changesMax: Int64 = 100_000
 
-    private init(path: String, clock: any WallClock, options: SQLiteOptions, pool: DatabasePool) {
+    private init(
+        path: String, clock: any WallClock, options: SQLiteOptions, pool: DatabasePool, threads: Threads?
+    ) {
         self.path = path
         self.clock = clock
         self.options = options
         self.pool = pool
+        self.threads = threads
     }
 
     /// Opens the file for writing, makes it (readable by its owner only) if it is not there, and migrates it.
@@ -44,7 +49,9 @@ package final class SQLiteStore: Sendable {
                 try database.execute(sql: "PRAGMA synchronous = FULL")
                 try Migrator(path: path).migrate(database, at: clock.now())
             }
-            return SQLiteStore(path: path, clock: clock, options: options, pool: pool)
+            return SQLiteStore(
+                path: path, clock: clock, options: options, pool: pool,
+                threads: try Threads())
         } catch {
             throw SQLiteFailure.ledgerError(error, path: path)
         }
@@ -61,7 +68,7 @@ package final class SQLiteStore: Sendable {
         do {
             let pool = try DatabasePool(path: path, configuration: Self.configuration(path, options, isReadOnly: true))
             try pool.read { database in try Migrator(path: path).check(database) }
-            return SQLiteStore(path: path, clock: clock, options: options, pool: pool)
+            return SQLiteStore(path: path, clock: clock, options: options, pool: pool, threads: nil)
         } catch {
             throw SQLiteFailure.ledgerError(error, path: path)
         }
@@ -123,25 +130,34 @@ package final class SQLiteStore: Sendable {
     }
 
     /// Runs `body` in one transaction on the writing connection: all of it is on the disk afterwards, or none.
-    func write<T: Sendable>(_ body: @Sendable (Database) throws -> T) async throws(LedgerError) -> T {
+    /// - Parameter isBehind: whether it should be done soon, though calls wait for it here and there.
+    func write<T: Sendable>(
+        isBehind: Bool = false, _ body: @Sendable (Database) throws -> T
+    ) async throws(LedgerError) -> T {
+        let thread = isBehind ? self.threads?.hurried : self.threads?.ordinary
         do {
-            return try await self.pool.writeWithoutTransaction { database in
-                do {
-                    var result: T?
-                    try database.inTransaction(.immediate) {
-                        result = try body(database)
-                        return .commit
-                    }
-                    guard let result else { throw LedgerError.unavailable("The transaction gave no result.") }
-                    return result
-                } catch {
-                    // Row numbers given out in the transaction are void now, in the same turn of the queue.
-                    self.identities.withLock { $0.removeAll() }
-                    throw error
-                }
-            }
+            return try await withTaskExecutorPreference(thread) { try self.writeNow(body) }
         } catch {
             throw SQLiteFailure.ledgerError(error, path: self.path)
+        }
+    }
+
+    /// Blocks this thread until earlier writes have ended and this one has.
+    private func writeNow<T>(_ body: (Database) throws -> T) throws -> T {
+        try self.pool.writeWithoutTransaction { database in
+            do {
+                var result: T?
+                try database.inTransaction(.immediate) {
+                    result = try body(database)
+                    return .commit
+                }
+                guard let result else { throw LedgerError.unavailable("The transaction gave no result.") }
+                return result
+            } catch {
+                // Row numbers given out in the transaction are void now, in the same turn of the queue.
+                self.identities.withLock { $0.removeAll() }
+                throw error
+            }
         }
     }
 
@@ -151,6 +167,17 @@ package final class SQLiteStore: Sendable {
             return try await self.pool.read(body)
         } catch {
             throw SQLiteFailure.ledgerError(error, path: self.path)
+        }
+    }
+
+    /// Only one writes at a time; they differ in what they leave to event loops.
+    private struct Threads {
+        let ordinary: BackgroundThread
+        let hurried: BackgroundThread
+
+        init() throws(LedgerError) {
+            self.ordinary = try BackgroundThread(name: "ledger", share: .least)
+            self.hurried = try BackgroundThread(name: "ledger backlog", share: .quarter)
         }
     }
 

@@ -26,13 +26,8 @@ struct UsageInserter {
     init(_ database: Database) { self.database = database }
 
     /// Stores `events` at `first` and the places after it, and sums them up.
-    /// - Parameter breathe: called every few hundred microseconds, so that event loops which share the core with this
-    ///   thread need not wait for the scheduler's slice to end.
-    mutating func insert(
-        _ events: [UsageEvent], at first: Place, identities: inout IdentityTable, breathe: () -> Void = {}
-    ) throws {
+    mutating func insert(_ events: [UsageEvent], at first: Place, identities: inout IdentityTable) throws {
         var index = 0
-        var nextBreath = Self.rowsPerBreath
         for size in Self.groupSizes {
             guard events.count - index >= size, let text = Self.statements[size] else { continue }
             let statement = try SQLStatement(self.database, text)
@@ -46,16 +41,10 @@ struct UsageInserter {
                 }
                 try statement.finish()
                 index += size
-                if index >= nextBreath {
-                    breathe()
-                    nextBreath = index + Self.rowsPerBreath
-                }
             }
         }
         try self.insertDetails()
     }
-
-    private static let rowsPerBreath = 128
 
     @inline(__always)
     private mutating func bind(

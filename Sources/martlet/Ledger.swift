@@ -8,9 +8,8 @@ struct Ledger {
     let journal: Journal
     let stores: Stores
     let shipper: LedgerShipper
-
-    /// How long shipping rests between two pieces of work: event loops that share its core go on meanwhile.
-    static let breathMicroseconds: UInt32 = 100
+    /// Where shipping runs.
+    let thread: BackgroundThread
 
     /// Opens both and ships what a former process left, so that spend is exact before the first call.
     static func open(settings: Settings, clock: any WallClock, logger: Logger) async throws -> Ledger {
@@ -33,10 +32,10 @@ struct Ledger {
         let shipper = LedgerShipper(
             journal: journal, store: stores.ledger,
             configuration: LedgerShipperConfiguration(tick: ledger.tickInterval),
-            sleep: { try await Task.sleep(for: $0) },
-            // A cancelled sleep only makes the piece after it come sooner.
-            breathe: { try? await Task.sleep(for: .microseconds(Int64(Self.breathMicroseconds))) })
+            sleep: { try await Task.sleep(for: $0) })
         try await shipper.shipNow()
-        return Ledger(journal: journal, stores: stores, shipper: shipper)
+        return Ledger(
+            journal: journal, stores: stores, shipper: shipper,
+            thread: try BackgroundThread(name: "shipper", share: .least))
     }
 }

@@ -157,7 +157,7 @@ final class Pod: Sendable {
         let signals = Signals()
         let jobs = Task {
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { await self.ledger.shipper.run() }
+                group.addTask(executorPreference: self.ledger.thread) { await self.ledger.shipper.run() }
                 group.addTask { await watcher.run(from: initial) }
                 group.addTask { await self.watchHealth() }
                 group.addTask { await self.coldKeys.run() }

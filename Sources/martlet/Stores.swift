@@ -34,10 +34,9 @@ struct Stores: Sendable {
     /// Opens the store for a pod that is about to serve.
     static func open(settings: Settings, clock: any WallClock, logger: Logger) async throws -> Stores {
         guard let database = settings.database else {
-            let options = SQLiteOptions(breathe: { usleep(Ledger.breathMicroseconds) })
             return Stores(
                 sqlite: try SQLiteStore.open(
-                    path: DataPaths(directory: settings.dataDirectory).database, clock: clock, options: options))
+                    path: DataPaths(directory: settings.dataDirectory).database, clock: clock))
         }
         let store = try PostgresStore(database)
         logger.info("The ledger is in PostgreSQL", metadata: ["db.target": "\(database.target)"])

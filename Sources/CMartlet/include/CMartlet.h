@@ -22,5 +22,14 @@ int cmartlet_allocate(int descriptor, int64_t offset, int64_t count);
 int cmartlet_sync_data(int descriptor);
 /// flock exclusively without waiting: 0, or the errno (EWOULDBLOCK: another process holds it).
 int cmartlet_lock_exclusively(int descriptor);
+/// Gives the calling thread the shortest time slice there is (100 us), so that once it wakes it takes the core from
+/// threads with longer ones: a wake-up otherwise waits for the end of a slice of milliseconds. 0, or the errno. Linux
+/// before 6.12 takes the call and ignores the slice.
+int cmartlet_prefer_latency(void);
+/// Lets the calling thread give way: SCHED_BATCH, whose wake-up takes the core from nobody, and a nice value (0...19)
+/// at least this high. It can not be taken back. 0, or the errno.
+int cmartlet_prefer_others(int nice);
+/// Names the calling thread for ps and top; what is beyond 15 bytes is cut off.
+void cmartlet_name_thread(const char *name);
 
 #endif

@@ -102,7 +102,8 @@ package final class KeyDirectory: Sendable {
                 }
             }
             let entry = KeyEntry(
-                record: record, rules: rules, spend: formerEntry?.spend ?? SpendCounter(startingSpend), isMaster: isMaster)
+                record: record, rules: rules, spend: formerEntry?.spend ?? SpendCounter(startingSpend),
+                isMaster: isMaster)
             self.shard(record.digest).entries.withLock { $0[record.digest] = entry }
             return entry
         }

@@ -18,7 +18,9 @@ package struct UsageFlags: OptionSet, Hashable, Sendable {
 
     // OptionSet's own versions are generic and, from another module, called through witness tables: 15 times as dear.
     @inlinable package init() { self.init(rawValue: 0) }
-    @inlinable package func contains(_ member: UsageFlags) -> Bool { self.rawValue & member.rawValue == member.rawValue }
+    @inlinable package func contains(_ member: UsageFlags) -> Bool {
+        self.rawValue & member.rawValue == member.rawValue
+    }
     @inlinable package mutating func formUnion(_ other: UsageFlags) {
         self = UsageFlags(rawValue: self.rawValue | other.rawValue)
     }

@@ -53,7 +53,8 @@ final class Pod: Sendable {
         let entities = EntityRegistry(
             directory: EntityDirectory(configuration: .standard), store: stores.entities, reader: governance)
         let directory = KeyDirectory(entities: entities.directory)
-        let registry = KeyRegistry(directory: directory, keyStore: stores.keys, ledger: stores.ledger,
+        let registry = KeyRegistry(
+            directory: directory, keyStore: stores.keys, ledger: stores.ledger,
             reader: governance)
         let readiness = Readiness()
         let shipper = ledger.shipper

@@ -16,7 +16,8 @@ private struct OtherPod {
 
     init(_ fixture: ControlFixture, configuration: ColdKeyConfiguration = ColdKeyConfiguration()) {
         let (now, isStoreAway) = (self.now, self.isStoreAway)
-        self.registry = KeyRegistry(directory: self.directory, keyStore: fixture.keyStore, ledger: fixture.ledger, reader: .utc)
+        self.registry = KeyRegistry(
+            directory: self.directory, keyStore: fixture.keyStore, ledger: fixture.ledger, reader: .utc)
         self.resolver = ColdKeyResolver(
             registry: self.registry, configuration: configuration, now: { now.value },
             isStoreAway: { isStoreAway.value })

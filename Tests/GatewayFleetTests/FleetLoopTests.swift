@@ -31,7 +31,8 @@ final class QuietPod: Sendable {
         self.fleet = Fleet(
             identity: FleetIdentity(
                 podID: PodID(UUIDBits(high: 1, low: UInt64(number))), name: "pod-\(number)", processID: Int32(number),
-                version: "1", startedAt: time.now(), journal: JournalID(UUIDBits(high: 2, low: UInt64(journal ?? number)))),
+                version: "1", startedAt: time.now(),
+                journal: JournalID(UUIDBits(high: 2, low: UInt64(journal ?? number)))),
             store: remote, reader: self.reader, news: news, configuration: configuration, extraJobs: jobs,
             time: time.fleetTime(number), generator: { time.seed() },
             logger: Logger(label: "test") { _ in

@@ -83,6 +83,7 @@ struct SQLiteModelTests {
                 sql: """
                     DROP TABLE stored_model;
                     DROP TABLE stored_credential;
+                    DROP TABLE entity;
                     CREATE TABLE former (
                         position INTEGER PRIMARY KEY CHECK (position > 0),
                         kind TEXT NOT NULL CHECK (kind IN ('key', 'setting')),
@@ -91,7 +92,7 @@ struct SQLiteModelTests {
                     INSERT INTO former SELECT * FROM change;
                     DROP TABLE change;
                     ALTER TABLE former RENAME TO change;
-                    DELETE FROM migration WHERE version = 2;
+                    DELETE FROM migration WHERE version >= 2;
                     PRAGMA user_version = 1;
                     """)
         }

@@ -15,7 +15,7 @@ enum LayerRule {
         "GatewayPricing": Target(layer: 2, outside: []),
         "GatewayRouting": Target(layer: 2, outside: []),
         "GatewayAdmission": Target(layer: 2, outside: []),
-        "GatewayLedger": Target(layer: 3, outside: ["Logging"]),
+        "GatewayLedger": Target(layer: 3, outside: ["Dispatch", "Logging"]),
         "GatewayPostgres": Target(layer: 4, outside: ["CPostgres"]),
         "GatewayFleet": Target(layer: 5, outside: ["Logging"]),
         "GatewaySQLite": Target(layer: 4, outside: ["GRDB*", "Foundation", "Logging"]),

@@ -68,7 +68,8 @@ struct ControlFixture {
         models: [ListedModel] = ControlFixture.models, snapshot: MetricsSnapshot = MetricsSnapshot(),
         metricsRequireKey: Bool = false, fleet: (any FleetDirectory)? = nil
     ) {
-        let registry = KeyRegistry(directory: self.directory, keyStore: self.keyStore, ledger: self.ledger, reader: .utc)
+        let registry = KeyRegistry(
+            directory: self.directory, keyStore: self.keyStore, ledger: self.ledger, reader: .utc)
         let follower = ChangeLogReader(
             store: self.keyStore,
             followers: [KeyFollower(registry: registry, logger: self.log.logger, onChange: {})])

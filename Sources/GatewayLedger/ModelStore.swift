@@ -56,9 +56,11 @@ package struct StoredCredential: Sendable, Equatable {
 package protocol ModelStore: Sendable {
     /// - Throws: `.conflict` when the identifier is taken.
     func insert(_ model: StoredModel) async throws(LedgerError)
-    /// Replaces the model of the same identifier; its `createdAt` and `createdBy` stay.
-    /// - Throws: `.notFound`.
-    func update(_ model: StoredModel) async throws(LedgerError)
+    /// Replaces the model of the same identifier if, and only if, it still stands as it was changed at `former`; its
+    /// `createdAt` and `createdBy` stay. So two pods that change a model at once cannot undo each other's change.
+    /// - Parameter former: `updatedAt` of what the change was made from; the new `updatedAt` must be later.
+    /// - Throws: `.notFound`; `.conflict` when it was changed since: read it again and repeat.
+    func update(_ model: StoredModel, from former: UnixMicroseconds) async throws(LedgerError)
     /// - Throws: `.notFound`.
     func deleteModel(_ modelID: String) async throws(LedgerError)
     func model(_ modelID: String) async throws(LedgerError) -> StoredModel?
@@ -66,9 +68,9 @@ package protocol ModelStore: Sendable {
     func models() async throws(LedgerError) -> [StoredModel]
     /// - Throws: `.conflict` when the name is taken.
     func insert(_ credential: StoredCredential) async throws(LedgerError)
-    /// Replaces the credential of the same name; its `createdAt` stays.
-    /// - Throws: `.notFound`.
-    func update(_ credential: StoredCredential) async throws(LedgerError)
+    /// Replaces the credential of the same name as `update` of a model does; its `createdAt` stays.
+    /// - Throws: `.notFound`, `.conflict`, as for a model.
+    func update(_ credential: StoredCredential, from former: UnixMicroseconds) async throws(LedgerError)
     /// - Throws: `.notFound`.
     func deleteCredential(_ name: String) async throws(LedgerError)
     func credential(_ name: String) async throws(LedgerError) -> StoredCredential?

@@ -59,7 +59,7 @@ extension PostgresStore: ModelStore {
         "model_update", kind: "model",
         """
         UPDATE {s}.model SET model_name = $2, parameters = $3, info = $4, updated_at = $5
-        WHERE id_hash = \(PostgresStore.hash) RETURNING model_id AS reference
+        WHERE id_hash = \(PostgresStore.hash) AND updated_at = $6 RETURNING model_id AS reference
         """)
     private static let removeModel = PostgresStore.mutation(
         "model_delete", kind: "model",
@@ -82,11 +82,19 @@ extension PostgresStore: ModelStore {
             Self.insertModel, parameters, taken: "Another model has the same identifier: choose another.")
     }
 
-    package func update(_ model: StoredModel) async throws(LedgerError) {
+    private static let wasChanged = LedgerError.conflict("It was changed meanwhile: read it again and repeat.")
+
+    package func update(_ model: StoredModel, from former: UnixMicroseconds) async throws(LedgerError) {
         var parameters = PostgresParameters()
         for text in [model.modelID, model.modelName, model.parameters, model.info] { parameters.text(text) }
         parameters.int8(model.updatedAt.rawValue)
-        try await self.change(Self.updateModel, parameters, missing: "There is no stored model of this identifier.")
+        parameters.int8(former.rawValue)
+        do throws(LedgerError) {
+            try await self.change(Self.updateModel, parameters, missing: "There is no stored model of this identifier.")
+        } catch {
+            guard case .notFound = error, try await self.model(model.modelID) != nil else { throw error }
+            throw Self.wasChanged
+        }
     }
 
     package func deleteModel(_ modelID: String) async throws(LedgerError) {
@@ -127,7 +135,7 @@ extension PostgresStore: ModelStore {
         "credential_update", kind: "credential",
         """
         UPDATE {s}.credential SET credential_values = $2, info = $3, updated_at = $4
-        WHERE name_hash = \(PostgresStore.hash) RETURNING name AS reference
+        WHERE name_hash = \(PostgresStore.hash) AND updated_at = $5 RETURNING name AS reference
         """)
     private static let removeCredential = PostgresStore.mutation(
         "credential_delete", kind: "credential",
@@ -148,11 +156,17 @@ extension PostgresStore: ModelStore {
             Self.insertCredential, parameters, taken: "Another credential has the same name: choose another.")
     }
 
-    package func update(_ credential: StoredCredential) async throws(LedgerError) {
+    package func update(_ credential: StoredCredential, from former: UnixMicroseconds) async throws(LedgerError) {
         var parameters = PostgresParameters()
         for text in [credential.name, credential.values, credential.info] { parameters.text(text) }
         parameters.int8(credential.updatedAt.rawValue)
-        try await self.change(Self.updateCredential, parameters, missing: "There is no credential of this name.")
+        parameters.int8(former.rawValue)
+        do throws(LedgerError) {
+            try await self.change(Self.updateCredential, parameters, missing: "There is no credential of this name.")
+        } catch {
+            guard case .notFound = error, try await self.credential(credential.name) != nil else { throw error }
+            throw Self.wasChanged
+        }
     }
 
     package func deleteCredential(_ name: String) async throws(LedgerError) {

@@ -14,9 +14,10 @@ extension SQLiteStore: ModelStore {
         }
     }
 
-    package func update(_ model: StoredModel) async throws(LedgerError) {
+    package func update(_ model: StoredModel, from former: UnixMicroseconds) async throws(LedgerError) {
         try await self.write { database in
-            guard try ModelTable.hasModel(database, model.modelID) else { throw Self.noModel }
+            guard let standing = try ModelTable.model(database, model.modelID) else { throw Self.noModel }
+            guard standing.updatedAt == former else { throw Self.wasChanged }
             try ModelTable.update(database, model)
             try Self.logChange(database, .model, reference: model.modelID)
         }
@@ -48,9 +49,10 @@ extension SQLiteStore: ModelStore {
         }
     }
 
-    package func update(_ credential: StoredCredential) async throws(LedgerError) {
+    package func update(_ credential: StoredCredential, from former: UnixMicroseconds) async throws(LedgerError) {
         try await self.write { database in
-            guard try ModelTable.hasCredential(database, credential.name) else { throw Self.noCredential }
+            guard let standing = try ModelTable.credential(database, credential.name) else { throw Self.noCredential }
+            guard standing.updatedAt == former else { throw Self.wasChanged }
             try ModelTable.update(database, credential)
             try Self.logChange(database, .credential, reference: credential.name)
         }
@@ -98,6 +100,7 @@ extension SQLiteStore: ModelStore {
         }
     }
 
+    private static var wasChanged: LedgerError { .conflict("It was changed meanwhile: read it again and repeat.") }
     private static var noModel: LedgerError { .notFound("There is no stored model with this identifier.") }
     private static var noCredential: LedgerError { .notFound("There is no stored credential of this name.") }
 }

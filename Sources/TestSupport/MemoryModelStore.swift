@@ -16,8 +16,9 @@ package actor MemoryModelStore: ModelStore {
         self.log.append(.model, model.modelID)
     }
 
-    package func update(_ model: StoredModel) async throws(LedgerError) {
+    package func update(_ model: StoredModel, from updatedAt: UnixMicroseconds) async throws(LedgerError) {
         guard let former = self.modelsByID[model.modelID] else { throw .notFound("no such model") }
+        guard former.updatedAt == updatedAt else { throw .conflict("the model was changed") }
         var model = model
         model.createdAt = former.createdAt
         model.createdBy = former.createdBy
@@ -42,8 +43,9 @@ package actor MemoryModelStore: ModelStore {
         self.log.append(.credential, credential.name)
     }
 
-    package func update(_ credential: StoredCredential) async throws(LedgerError) {
+    package func update(_ credential: StoredCredential, from updatedAt: UnixMicroseconds) async throws(LedgerError) {
         guard let former = self.credentialsByName[credential.name] else { throw .notFound("no such credential") }
+        guard former.updatedAt == updatedAt else { throw .conflict("the credential was changed") }
         var credential = credential
         credential.createdAt = former.createdAt
         self.credentialsByName[credential.name] = credential
@@ -77,8 +79,8 @@ package actor MemoryModelStore: ModelStore {
             let resealed = try credential(former)
             if resealed != former { credentials.append(resealed) }
         }
-        for model in models { try await self.update(model) }
-        for credential in credentials { try await self.update(credential) }
+        for model in models { try await self.update(model, from: model.updatedAt) }
+        for credential in credentials { try await self.update(credential, from: credential.updatedAt) }
         return models.count + credentials.count
     }
 }

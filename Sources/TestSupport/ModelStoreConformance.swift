@@ -36,6 +36,7 @@ package enum ModelStoreConformance {
         ModelStoreBehaviour(name: "logs each change without gaps") { try await logsChanges($0()) },
         ModelStoreBehaviour(name: "seals anew everything or nothing") { try await reseals($0()) },
         ModelStoreBehaviour(name: "lets one of many inserts win") { try await oneInsertWins($0()) },
+        ModelStoreBehaviour(name: "lets one of many updates of the same version win") { try await oneUpdateWins($0()) },
     ]
 
     private static func model(_ number: Int, name: String = "group") -> StoredModel {
@@ -103,12 +104,26 @@ package enum ModelStoreConformance {
         changedModel.createdAt = UnixMicroseconds(rawValue: 1)
         changedModel.createdBy = "somebody else"
         changedCredential.createdAt = UnixMicroseconds(rawValue: 1)
-        try await store.update(changedModel)
-        try await store.update(changedCredential)
+        let (modelAt, credentialAt) = (Self.model(1).updatedAt, Self.credential(1).updatedAt)
+        try await store.update(changedModel, from: modelAt)
+        try await store.update(changedCredential, from: credentialAt)
         #expect(try await store.model("model-1") == model)
         #expect(try await store.credential("credential-1") == credential)
-        await Self.expect(.notFound) { () async throws(LedgerError) in try await store.update(Self.model(2)) }
-        await Self.expect(.notFound) { () async throws(LedgerError) in try await store.update(Self.credential(2)) }
+        await Self.expect(.notFound) { () async throws(LedgerError) in
+            try await store.update(Self.model(2), from: modelAt)
+        }
+        await Self.expect(.notFound) { () async throws(LedgerError) in
+            try await store.update(Self.credential(2), from: credentialAt)
+        }
+        // What was changed since cannot be replaced.
+        await Self.expect(.conflict) { () async throws(LedgerError) in
+            try await store.update(Self.model(1), from: modelAt)
+        }
+        await Self.expect(.conflict) { () async throws(LedgerError) in
+            try await store.update(Self.credential(1), from: credentialAt)
+        }
+        #expect(try await store.model("model-1") == model)
+        #expect(try await store.credential("credential-1") == credential)
         #expect(try await subject.changes().count == 4)
     }
 
@@ -141,7 +156,7 @@ package enum ModelStoreConformance {
         let store = subject.store
         try await store.insert(Self.model(1))
         try await store.insert(Self.credential(1))
-        try await store.update(Self.model(1))
+        try await store.update(Self.model(1), from: Self.model(1).updatedAt)
         try await store.deleteCredential("credential-1")
         try await store.deleteModel("model-1")
         let changes = try await subject.changes()
@@ -204,6 +219,29 @@ package enum ModelStoreConformance {
         }
         #expect(wins == 1)
         #expect(try await subject.changes().count == 1)
+    }
+
+    private static func oneUpdateWins(_ subject: ModelStoreBehaviour.Subject) async throws {
+        try await subject.store.insert(Self.model(1))
+        let wins = await withTaskGroup(of: Int?.self) { group in
+            for number in 0..<8 {
+                group.addTask {
+                    var model = Self.model(1, name: "by \(number)")
+                    model.updatedAt = UnixMicroseconds(rawValue: model.updatedAt.rawValue + 1)
+                    do {
+                        try await subject.store.update(model, from: Self.model(1).updatedAt)
+                        return number
+                    } catch {
+                        if case .conflict = error as? LedgerError { return nil }
+                        return -1
+                    }
+                }
+            }
+            return await group.reduce(into: []) { $0 += $1.map { [$0] } ?? [] }
+        }
+        #expect(wins.count == 1)
+        #expect(try await subject.store.model("model-1")?.modelName == wins.first.map { "by \($0)" })
+        #expect(try await subject.changes().count == 2)
     }
 
     private enum Kind { case conflict, notFound, corrupt }

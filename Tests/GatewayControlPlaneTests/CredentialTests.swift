@@ -31,6 +31,24 @@ struct CredentialTests {
         #expect(await self.fixture.send("POST", "/credentials", Self.body).status == 400)
     }
 
+    @Test("keeps every value that several pods change at once")
+    func changesOfSeveralPods() async throws {
+        let store = MemoryModelStore()
+        let pods = (0..<4).map { ModelFixture(store: store, seed: UInt64($0)) }
+        #expect(await pods[0].send("POST", "/credentials", Self.body).status == 200)
+        await withTaskGroup(of: Void.self) { group in
+            for (index, pod) in pods.enumerated() {
+                group.addTask {
+                    let answer = await pod.send("PATCH", Self.path, "{\"credential_values\":{\"v\(index)\":\"x\"}}")
+                    #expect(answer.status == 200, "\(answer.text)")
+                }
+            }
+        }
+        let values = try #require(try await pods[0].vault.load().credentials.first).values
+        for index in 0..<4 { #expect(values["v\(index)"] == .string("x")) }
+        #expect(values["api_key"] == .string(ModelFixture.secret))
+    }
+
     @Test("is changed value by value")
     func update() async throws {
         _ = await self.fixture.send("POST", "/credentials", Self.body)

@@ -90,6 +90,31 @@ struct ModelAdminTests {
         #expect(opened?.modelName == "faster" && opened?.info["mode"] == .string("x"))
     }
 
+    @Test("keeps every member that several pods change at once, whatever their clocks say", arguments: [2, 6])
+    func changesOfSeveralPods(count: Int) async throws {
+        let store = MemoryModelStore()
+        let pods = (0..<count).map { ModelFixture(store: store, seed: UInt64($0)) }
+        // Its time of change lies in the future of every other pod.
+        pods[0].clock.advance(by: .seconds(3600))
+        #expect(await pods[0].send("POST", "/model/new", ModelFixture.body()).status == 200)
+        await withTaskGroup(of: Void.self) { group in
+            for (index, pod) in pods.enumerated() {
+                group.addTask {
+                    for round in 0..<5 {
+                        let body = "{\"litellm_params\":{\"tag_\(index)_\(round)\":\"\(index)\"}}"
+                        let answer = await pod.send("PATCH", "/model/m-1/update", body)
+                        #expect(answer.status == 200, "\(answer.text)")
+                    }
+                }
+            }
+        }
+        let parameters = try #require(try await pods[0].vault.load().models.first).parameters
+        for index in 0..<count {
+            for round in 0..<5 { #expect(parameters["tag_\(index)_\(round)"] == .string("\(index)")) }
+        }
+        #expect(parameters["api_key"] == .string(ModelFixture.secret))
+    }
+
     @Test("can be read and sent back: the masks stand for what is stored")
     func masks() async throws {
         _ = await self.fixture.send("POST", "/model/new", ModelFixture.body())
@@ -273,12 +298,14 @@ private struct LostModelStore: ModelStore {
     private var gone: LedgerError { .unavailable("the test took the store away") }
 
     func insert(_ model: StoredModel) async throws(LedgerError) { throw self.gone }
-    func update(_ model: StoredModel) async throws(LedgerError) { throw self.gone }
+    func update(_ model: StoredModel, from former: UnixMicroseconds) async throws(LedgerError) { throw self.gone }
     func deleteModel(_ modelID: String) async throws(LedgerError) { throw self.gone }
     func model(_ modelID: String) async throws(LedgerError) -> StoredModel? { throw self.gone }
     func models() async throws(LedgerError) -> [StoredModel] { throw self.gone }
     func insert(_ credential: StoredCredential) async throws(LedgerError) { throw self.gone }
-    func update(_ credential: StoredCredential) async throws(LedgerError) { throw self.gone }
+    func update(_ credential: StoredCredential, from former: UnixMicroseconds) async throws(LedgerError) {
+        throw self.gone
+    }
     func deleteCredential(_ name: String) async throws(LedgerError) { throw self.gone }
     func credential(_ name: String) async throws(LedgerError) -> StoredCredential? { throw self.gone }
     func credentials() async throws(LedgerError) -> [StoredCredential] { throw self.gone }

@@ -104,22 +104,38 @@ struct CredentialRoutes: ControlRoom {
                 "A credential keeps its name: store a new one, and delete the old one.", param: "credential_name")
         }
         return try await self.inTurn { () async throws(ControlRefusal) in
-            try await self.load(administration.vault)
             let vault = administration.vault
-            guard var credential = vault.opened.credentials.first(where: { $0.name == call.argument }) else {
-                guard let fault = vault.fault(of: .credential(call.argument)) else { throw Self.notFound }
-                throw .badRequest("The stored credential cannot be changed: \(fault).", param: "credential_name")
+            // As for models.
+            for _ in 1...ModelAdminRoutes.changeAttemptsMax {
+                try await self.load(vault)
+                guard let former = vault.opened.credentials.first(where: { $0.name == call.argument }) else {
+                    guard let fault = vault.fault(of: .credential(call.argument)) else { throw Self.notFound }
+                    throw .badRequest("The stored credential cannot be changed: \(fault).", param: "credential_name")
+                }
+                let credential = try self.merged(former, request)
+                let stored = try administration.sealed(credential)
+                let warnings = try await self.check(credential, administration)
+                do throws(LedgerError) { try await vault.store.update(stored, from: former.updatedAt) } catch {
+                    if case .conflict = error { continue }
+                    throw Self.refusal(error)
+                }
+                return await self.finish("updated", warnings, call, administration)
             }
-            let tree = SecretTree(row: .credential(credential.name), scope: .everything)
-            let changes = try ModelRequest.unmasked(request.values, former: credential.values, tree: tree)
-            credential.values = ModelRequest.merged(credential.values, changes)
-            credential.info = ModelRequest.merged(credential.info, request.info)
-            credential.updatedAt = self.dependencies.clock.now()
-            let stored = try administration.sealed(credential)
-            let warnings = try await self.check(credential, administration)
-            do throws(LedgerError) { try await vault.store.update(stored) } catch { throw Self.refusal(error) }
-            return await self.finish("updated", warnings, call, administration)
+            throw ModelAdminRoutes.changedAllTheTime
         }
+    }
+
+    /// Only what the request names is changed.
+    private func merged(
+        _ former: OpenedCredential, _ request: CredentialRequest
+    ) throws(ControlRefusal) -> OpenedCredential {
+        var credential = former
+        let tree = SecretTree(row: .credential(credential.name), scope: .everything)
+        let changes = try ModelRequest.unmasked(request.values, former: credential.values, tree: tree)
+        credential.values = ModelRequest.merged(credential.values, changes)
+        credential.info = ModelRequest.merged(credential.info, request.info)
+        credential.updatedAt = ModelAdminRoutes.time(after: former.updatedAt, clock: self.dependencies.clock)
+        return credential
     }
 
     private func delete(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {

@@ -8,6 +8,8 @@ import Logging
 /// there on the answer is a success, and a warning says if something keeps the model from being in force here.
 struct ModelAdminRoutes: ControlRoom {
     static let modelsMax = 10_000
+    /// How often a change is made anew because other pods change the same thing.
+    static let changeAttemptsMax = 20
     let dependencies: ControlPlaneDependencies
     /// A change reads a model and writes it back, so changes on one pod take turns.
     let turns = TurnQueue(waitingMax: 1000)
@@ -72,20 +74,39 @@ struct ModelAdminRoutes: ControlRoom {
             throw ModelRequest.missing("model_info", "id")
         }
         return try await self.inTurn { () async throws(ControlRefusal) in
-            var model = try await self.stored(modelID, administration)
-            let tree = SecretTree(row: .model(modelID), scope: .parameters)
-            let changes = try ModelRequest.unmasked(request.parameters, former: model.parameters, tree: tree)
-            model.modelName = request.modelName ?? model.modelName
-            model.parameters = ModelRequest.merged(model.parameters, changes)
-            model.info = ModelRequest.merged(model.info, request.info)
-            model.updatedAt = self.dependencies.clock.now()
-            let stored = try administration.sealed(model)
-            let warnings = try await self.check(model, administration)
-            do throws(LedgerError) { try await administration.vault.store.update(stored) } catch {
-                throw Self.refusal(error)
+            // Another pod may change the model between our reading and writing: then the change is made anew.
+            for _ in 1...Self.changeAttemptsMax {
+                let former = try await self.stored(modelID, administration)
+                let model = try self.merged(former, request)
+                let stored = try administration.sealed(model)
+                let warnings = try await self.check(model, administration)
+                do throws(LedgerError) {
+                    try await administration.vault.store.update(stored, from: former.updatedAt)
+                } catch {
+                    if case .conflict = error { continue }
+                    throw Self.refusal(error)
+                }
+                return await self.finish("updated", model, warnings, call, administration)
             }
-            return await self.finish("updated", model, warnings, call, administration)
+            throw Self.changedAllTheTime
         }
+    }
+
+    /// Only what the request names is changed.
+    private func merged(_ former: OpenedModel, _ request: ModelRequest) throws(ControlRefusal) -> OpenedModel {
+        var model = former
+        let tree = SecretTree(row: .model(model.modelID), scope: .parameters)
+        let changes = try ModelRequest.unmasked(request.parameters, former: model.parameters, tree: tree)
+        model.modelName = request.modelName ?? model.modelName
+        model.parameters = ModelRequest.merged(model.parameters, changes)
+        model.info = ModelRequest.merged(model.info, request.info)
+        model.updatedAt = Self.time(after: former.updatedAt, clock: self.dependencies.clock)
+        return model
+    }
+
+    /// Times of change tell versions apart, so they grow whatever the clocks of the pods say.
+    static func time(after former: UnixMicroseconds, clock: any WallClock) -> UnixMicroseconds {
+        UnixMicroseconds(rawValue: max(clock.now().rawValue, former.rawValue + 1))
     }
 
     private func delete(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
@@ -180,6 +201,13 @@ struct ModelAdminRoutes: ControlRoom {
             GatewayError(
                 status: 404, type: "not_found_error", param: "id", origin: .caller,
                 message: "No stored model has this identifier; /model/info shows those there are."))
+    }
+
+    static var changedAllTheTime: ControlRefusal {
+        .gateway(
+            GatewayError(
+                status: 409, type: "conflict_error", origin: .caller,
+                message: "Others change the same model or credential all the time; nothing was changed. Repeat."))
     }
 
     private static var fromConfiguration: ControlRefusal {

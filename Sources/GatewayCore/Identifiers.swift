@@ -27,6 +27,11 @@ package struct UUIDBits: Hashable, Sendable {
             low: (second & 0x3FFF_FFFF_FFFF_FFFF) | 0x8000_0000_0000_0000)
     }
 
+    /// Milliseconds since 1970 at which a time-ordered identifier was made. `nil`: it is of another version.
+    package var milliseconds: Int64? {
+        self.high >> 12 & 0xF == 7 && self.low >> 62 == 2 ? Int64(self.high >> 16) : nil
+    }
+
     /// Parses the 36-character form, upper or lower case. `nil`: any other text.
     package init?(text: some StringProtocol) {
         var value: (UInt64, UInt64) = (0, 0)

@@ -17,7 +17,8 @@ package struct FleetConfiguration: Sendable, Equatable {
     package var leaseDuration: Duration
     /// Usage rows older than this are dropped. `nil`: all are kept.
     package var retention: Duration?
-    /// Between two runs of the store's upkeep (partitions, retention).
+    /// Between two runs of the store's upkeep (partitions, retention, summaries of the page range indexes, without which
+    /// new pages are read by every look-up).
     package var maintainInterval: Duration
     /// Between two searches for dead pods.
     package var reapInterval: Duration
@@ -28,7 +29,7 @@ package struct FleetConfiguration: Sendable, Equatable {
         beatInterval: Duration = .seconds(1), deadAfter: Duration = .seconds(5), holdFor: Duration = .seconds(900),
         grace: Duration = .seconds(900), pollInterval: Duration = .seconds(5), backOffMax: Duration = .seconds(5),
         leaseDuration: Duration = .seconds(6), retention: Duration? = nil,
-        maintainInterval: Duration = .seconds(3600), reapInterval: Duration = .seconds(1),
+        maintainInterval: Duration = .seconds(60), reapInterval: Duration = .seconds(1),
         adoptInterval: Duration = .seconds(2)
     ) {
         precondition(beatInterval > .zero && beatInterval * 3 <= deadAfter, "a pod must beat thrice before it is dead")

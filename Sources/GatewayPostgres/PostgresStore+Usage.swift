@@ -2,8 +2,12 @@ import GatewayCore
 import GatewayLedger
 
 extension PostgresStore {
+    /// How far the clock of a pod may be ahead of the server's: no row came earlier before it began than this.
+    private static let skewMicroseconds: Int64 = 86_400_000_000
+
     /// Reading by time or request goes by ranges of pages (BRIN), because a tree over a column of `usage` would cost
-    /// each row about as much as the row itself; a query for a key or user should therefore name a time as well.
+    /// each row about half as much again as the row itself; a query for a key or user should therefore name a time as
+    /// well. Days before the time asked for are not looked at.
     package func usage(_ query: UsageQuery) async throws(LedgerError) -> [UsageRow] {
         guard query.limit > 0 else { return [] }
         var parameters = PostgresParameters()
@@ -17,13 +21,18 @@ extension PostgresStore {
             parameters.text(userID)
             add { "u.payer_id IN (SELECT payer_id FROM {s}.payer WHERE user_id = \($0))" }
         }
+        var source = "{s}.usage u"
         if let requestID = query.requestID {
             parameters.uuid(requestID.bits)
-            add { "u.request_id = \($0)" }
+            let wanted = "$\(parameters.types.count)"
+            parameters.int8(Self.earliest(requestID.bits.milliseconds.map { $0 * 1000 } ?? .min))
+            source = "{s}.usage_of_request(\(wanted), \(Self.time("$\(parameters.types.count)"))) u"
         }
         if let from = query.startedFrom {
             parameters.int8(from.rawValue)
             add { "u.started_at >= \($0)" }
+            parameters.int8(Self.earliest(from.rawValue))
+            add { "u.applied_at >= \(Self.time($0))" }
         }
         if let before = query.startedBefore {
             parameters.int8(before.rawValue)
@@ -35,25 +44,33 @@ extension PostgresStore {
             parameters.int8(after.sequence)
             add { "(u.stream_id, u.seq) \(query.newestFirst ? "<" : ">") (\(stream), \($0))" }
         }
-        // Without the fence the planner reads the whole table in its order, hoping for an early match.
-        let isRare = query.requestID != nil
         let direction = query.newestFirst ? "DESC" : "ASC"
         parameters.int8(Int64(query.limit))
         // Prepared by nobody: the best plan depends on the values, and an old one may not fit a day's new table.
         let statement = PostgresStatement(
             nil, isRead: true,
             """
-            WITH m AS \(isRare ? "MATERIALIZED" : "NOT MATERIALIZED") (
-                SELECT * FROM {s}.usage u \(conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND "))
-            )
             SELECT \(UsageColumns.selection)
             FROM (
-                SELECT * FROM m u ORDER BY u.stream_id \(direction), u.seq \(direction) LIMIT $\(parameters.types.count)
+                SELECT * FROM \(source) \(conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND "))
+                ORDER BY u.stream_id \(direction), u.seq \(direction) LIMIT $\(parameters.types.count)
             ) u
             LEFT JOIN {s}.payer p USING (payer_id) LEFT JOIN {s}.route r USING (route_id)
             ORDER BY u.stream_id \(direction), u.seq \(direction)
             """)
         return try UsageColumns.rows(
             await self.run(statement, parameters, on: self.reader, timeout: .seconds(30)))
+    }
+
+    /// When the row of a call that began at `microseconds` came at the earliest; whole days, so that plans are alike.
+    private static func earliest(_ microseconds: Int64) -> Int64 {
+        // PostgreSQL's times end in 4713 BC and 294276 AD.
+        let bounded = min(max(microseconds, 0), 250_000 * 365 * 86_400_000_000)
+        return max(0, bounded - self.skewMicroseconds) / 86_400_000_000
+    }
+
+    /// The begin of a day, by its number since 1970, in UTC; what came in the last day is looked at in any case.
+    private static func time(_ day: String) -> String {
+        "least(to_timestamp(\(day)::float8 * 86400), now() - interval '1 day')"
     }
 }

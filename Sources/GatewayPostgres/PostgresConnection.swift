@@ -20,6 +20,10 @@ package actor PostgresConnection {
     private var failures = 0
     private var lastError: PostgresError?
     private var nextAttempt = MonotonicTime(nanoseconds: .min)
+    /// What `reach` said when the last attempt failed.
+    private var successesAtFailure = 0
+    private nonisolated let reach: PostgresReach
+    private nonisolated let failing = Atomic<Bool>(false)
     /// Grows with each connection made. What was learnt on an older one may be gone, as after a failover.
     private var generation = 0
     private nonisolated let openCount = Atomic<Int32>(0)
@@ -30,12 +34,20 @@ package actor PostgresConnection {
     /// 1 while it is open, else 0.
     package nonisolated var connections: Int32 { self.openCount.load(ordering: .relaxed) }
 
+    /// Whether the last attempt to connect failed.
+    package nonisolated var isFailing: Bool { self.failing.load(ordering: .relaxed) }
+
     /// Opens nothing yet.
-    /// - Parameter random: spreads the attempts to reconnect.
+    /// - Parameters:
+    ///   - reach: shared with other connections to the same server: when one of them gets through, none waits for its
+    ///     back-off any more.
+    ///   - random: spreads the attempts to reconnect.
     package init(
-        _ settings: PostgresSettings, random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
+        _ settings: PostgresSettings, reach: PostgresReach = PostgresReach(),
+        random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
     ) throws(PostgresError) {
         self.settings = settings
+        self.reach = reach
         self.random = random
         self.preparesStatements = settings.preparesStatements
         self.thread = try ConnectionThread()
@@ -136,7 +148,11 @@ package actor PostgresConnection {
             if handle.isAlive { return handle }
             self.close()
         }
-        if let error = self.lastError, MonotonicTime.now < self.nextAttempt { throw error }
+        if let error = self.lastError, MonotonicTime.now < self.nextAttempt,
+            self.reach.successes == self.successesAtFailure
+        {
+            throw error
+        }
         do {
             let handle = try PostgresHandle(self.settings)
             try handle.greet(by: MonotonicTime.now.advanced(by: self.settings.connectTimeout))
@@ -145,6 +161,8 @@ package actor PostgresConnection {
             self.generation += 1
             self.failures = 0
             self.lastError = nil
+            self.reach.noteSuccess()
+            self.failing.store(false, ordering: .relaxed)
             self.openCount.store(1, ordering: .relaxed)
             return handle
         } catch {
@@ -153,6 +171,8 @@ package actor PostgresConnection {
             let pause = Int64.random(in: (ceiling / 2)...ceiling, using: &self.random)
             self.nextAttempt = MonotonicTime.now.advanced(by: .microseconds(pause))
             self.lastError = error
+            self.successesAtFailure = self.reach.successes
+            self.failing.store(true, ordering: .relaxed)
             throw error
         }
     }
@@ -182,6 +202,18 @@ package actor PostgresConnection {
 
     /// What the server is and how it is set; read once after connecting.
     func server() throws(PostgresError) -> ServerFacts { try self.open().facts }
+}
+
+/// What several connections to one server know together: whether somebody gets through.
+package final class PostgresReach: Sendable {
+    private let count = Atomic<Int>(0)
+
+    package init() {}
+
+    /// Connections made so far.
+    package var successes: Int { self.count.load(ordering: .acquiring) }
+
+    func noteSuccess() { self.count.wrappingAdd(1, ordering: .acquiringAndReleasing) }
 }
 
 /// A pipe that ends a wait.

@@ -28,7 +28,7 @@ package final class PostgresListener: Sendable {
         self.pause = pause
         self.report = report
         do {
-            self.connection = try PostgresConnection(store.settings, random: random)
+            self.connection = try PostgresConnection(store.settings, reach: store.reach, random: random)
         } catch {
             throw error.ledgerError
         }

@@ -14,6 +14,8 @@ package final class PostgresStore: Sendable {
     /// Keys, models, usage rows, all other reading, and maintenance.
     let reader: PostgresConnection
     let identities: IdentityCache
+    /// Of all connections to this server, the listener's too.
+    let reach = PostgresReach()
     private let news: (stream: AsyncStream<Int64>, continuation: AsyncStream<Int64>.Continuation)
     private let standingWarnings = Mutex<[String]>([])
 
@@ -21,6 +23,9 @@ package final class PostgresStore: Sendable {
     package var changeNews: AsyncStream<Int64> { self.news.stream }
     /// Connections open now, without the listener's.
     package var connections: Int32 { self.writer.connections + self.reader.connections }
+    /// Whether the server could not be reached when it was tried last, on either connection: then a call need not wait to
+    /// learn it.
+    package var isAway: Bool { self.writer.isFailing && self.reader.isFailing }
     /// What an operator should know, such as a server that does not sync its log.
     package var warnings: [String] { self.settings.notes + self.standingWarnings.withLock { $0 } }
 
@@ -33,8 +38,8 @@ package final class PostgresStore: Sendable {
     ) throws(LedgerError) {
         self.settings = settings
         do {
-            self.writer = try PostgresConnection(settings, random: random)
-            self.reader = try PostgresConnection(settings, random: random)
+            self.writer = try PostgresConnection(settings, reach: self.reach, random: random)
+            self.reader = try PostgresConnection(settings, reach: self.reach, random: random)
         } catch {
             throw error.ledgerError
         }

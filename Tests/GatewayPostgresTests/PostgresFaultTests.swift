@@ -153,6 +153,31 @@ struct PostgresFaultTests {
         #expect(try await after.counter(.total).requests == 1500)
     }
 
+    @Test("is tried by every connection as soon as one of them gets through")
+    func sharedReach() async throws {
+        let server = try await onOwnThread { try PostgresServer() }
+        let database = try await onOwnThread { try server.createDatabase() }
+        var settings = try PostgresSettings(url: server.url(database))
+        settings.backoffMax = .seconds(600)
+        let store = try PostgresStore(settings)
+        try await store.open(patience: .seconds(10), pause: PostgresBench.pause)
+        let position = try await store.takeStream(LedgerSample.journal(1))
+        try await onOwnThread { try server.stopImmediately() }
+        // The reading connection fails until it waits for seconds between two attempts.
+        for _ in 0..<250 {
+            await #expect(throws: LedgerError.self) { try await store.setting("name") }
+            await PostgresBench.pause(.milliseconds(20))
+        }
+        #expect(!store.isAway)
+        await #expect(throws: LedgerError.self) { try await store.append([], at: position) }
+        await #expect(throws: LedgerError.self) { try await store.append([], at: position) }
+        #expect(store.isAway)
+        try await onOwnThread { try server.start() }
+        while (try? await store.append([], at: position)) == nil { await PostgresBench.pause(.milliseconds(10)) }
+        #expect(!store.isAway)
+        #expect(try await store.setting("name") == nil)
+    }
+
     @Test("goes on after the server crashed")
     func serverCrashes() async throws {
         let server = try await onOwnThread { try PostgresServer(.init(isFsyncOn: true)) }

@@ -18,6 +18,9 @@ final class CountingLedgerStore: LedgerStore {
         return outcome
     }
 
+    func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        try await self.store.standing(of: journal)
+    }
     func takeStream(_ journal: JournalID) async throws(LedgerError) -> StreamPosition {
         try await self.store.takeStream(journal)
     }

@@ -2,8 +2,7 @@ import GatewayCore
 
 /// Looks at store and journal together, for `martlet ledger export` and `verify`; works beside a running pod.
 ///
-/// Neither takes the stream, because that would fence the pod. Where the store stands is found by looking up the
-/// journal's first settlement among the rows.
+/// Neither takes the stream, because that would fence the pod. Rows that retention has deleted are passed over.
 package struct LedgerAuditor: Sendable {
     /// Rows read at a time.
     private static let pageRows = 1000
@@ -38,7 +37,9 @@ package struct LedgerAuditor: Sendable {
         for _ in 1...Self.triesMax {
             let contents = try self.reader.read()
             guard let journalID = contents.journalID else { return }
-            seen.stream = try await self.stream(of: contents) ?? seen.stream
+            let standing = try await self.store.standing(of: journalID)
+            seen.stream = standing?.streamID ?? seen.stream
+            seen.expired = standing?.expired ?? 0
             let applied = seen.applied(before: contents.firstSequence)
             if applied + 1 >= contents.firstSequence {
                 let isComplete = try self.emit(journalID, after: applied, to: contents.lastSequence, &seen, body)
@@ -58,6 +59,8 @@ package struct LedgerAuditor: Sendable {
         var sequences: [Int64: Int64] = [:]
         /// The journal's stream. `nil`: the store does not know it yet.
         var stream: Int64?
+        /// The stream's rows up to here are gone by retention; 0: none.
+        var expired: Int64 = 0
         /// Last settlement taken from the journal; 0: none.
         var journalSequence: Int64 = 0
 
@@ -70,7 +73,7 @@ package struct LedgerAuditor: Sendable {
 
         /// Last settlement of the journal that was given out. Rows that are trimmed are in the store.
         func applied(before firstSequence: Int64) -> Int64 {
-            let inStore = self.stream.map { self.sequences[$0] ?? 0 } ?? firstSequence - 1
+            let inStore = self.stream.map { max(self.sequences[$0] ?? 0, self.expired) } ?? firstSequence - 1
             return max(inStore, self.journalSequence)
         }
     }
@@ -119,12 +122,12 @@ package struct LedgerAuditor: Sendable {
                 guard case .corrupt(let text) = error else { throw error }
                 return differences + [text]
             }
-            let stream = try await self.stream(of: contents)
-            let found = try await self.compare(contents, with: stream)
+            let standing = try await self.standing(of: contents)
+            let found = try await self.compare(contents, with: standing)
             // The pod may have shipped its first settlements while they were compared with a store that did not know
             // them: the same rows would then look like doubles of themselves.
             var wasShippedMeanwhile = false
-            if stream == nil { wasShippedMeanwhile = try await self.stream(of: contents) != nil }
+            if standing == nil { wasShippedMeanwhile = try await self.standing(of: contents) != nil }
             if !wasShippedMeanwhile || attempt == Self.triesMax {
                 differences += found
                 break
@@ -133,15 +136,15 @@ package struct LedgerAuditor: Sendable {
         return differences
     }
 
-    /// Compares the journal with the rows of `stream` (`nil`: the store does not know the journal) and of all others.
+    /// Compares the journal with the rows of its stream (`nil`: the store has none of it) and of all others.
     private func compare(
-        _ contents: JournalContents, with stream: Int64?
+        _ contents: JournalContents, with standing: StreamStanding?
     ) async throws(LedgerError) -> [String] {
         var differences = contents.problems
         guard let journalID = contents.journalID else { return differences }
         var applied: Int64?
-        if let stream {
-            applied = try await self.compare(stream, contents, journalID, &differences)
+        if let standing {
+            applied = try await self.compare(standing, contents, journalID, &differences)
             if contents.isHeld == false, let applied, applied > contents.lastSequence {
                 differences.append(
                     "the store has settlement \(applied) of journal \(journalID.text), which ends with "
@@ -149,18 +152,20 @@ package struct LedgerAuditor: Sendable {
             }
         }
         try await self.findDoubles(
-            after: applied ?? contents.firstSequence - 1, contents, journalID, stream, &differences)
+            after: applied ?? contents.firstSequence - 1, contents, journalID, standing?.streamID,
+            &differences)
         return differences
     }
 
     /// Compares the rows of the journal's stream with the settlements that are still in the journal.
     /// - Returns: sequence number of the last row.
     private func compare(
-        _ stream: Int64, _ contents: JournalContents, _ journalID: JournalID, _ differences: inout [String]
+        _ standing: StreamStanding, _ contents: JournalContents, _ journalID: JournalID, _ differences: inout [String]
     ) async throws(LedgerError) -> Int64 {
         var settlements = self.reader.settlements(of: journalID, after: 0)
         var batch: ArraySlice<(sequence: Int64, event: UsageEvent)> = []
-        var applied: Int64 = 0
+        let stream = standing.streamID
+        var applied = standing.expired
         var found: [String] = []
         var last: (streamID: Int64, sequence: Int64)?
         try await self.page(from: &last) { (row) throws(LedgerError) in
@@ -170,6 +175,7 @@ package struct LedgerAuditor: Sendable {
                 if batch.isEmpty { batch = ArraySlice(try settlements.next(limit: Self.pageRows)) }
                 guard let first = batch.first, first.sequence <= row.sequence else { return }
                 batch.removeFirst()
+                if first.sequence <= standing.expired { continue }
                 if first.sequence < row.sequence {
                     found.append("settlement \(first.sequence) of journal \(journalID.text) is not in the store")
                     continue
@@ -237,14 +243,12 @@ package struct LedgerAuditor: Sendable {
         }
     }
 
-    /// The stream that has the journal's first settlement. `nil`: none has it, so the store stands before it.
-    private func stream(of contents: JournalContents) async throws(LedgerError) -> Int64? {
-        guard let journalID = contents.journalID else { return nil }
-        var settlements = self.reader.settlements(of: journalID, after: 0)
-        guard let first = try settlements.next(limit: 1).first else { return nil }
-        let rows = try await self.store.usage(
-            UsageQuery(requestID: first.event.requestID, newestFirst: false, limit: Self.pageRows))
-        return rows.first { $0.event.attempt == first.event.attempt && $0.sequence == first.sequence }?.streamID
+    /// Where the journal's stream stands. `nil`: the store has nothing of it.
+    private func standing(of contents: JournalContents) async throws(LedgerError) -> StreamStanding? {
+        guard let journalID = contents.journalID, let standing = try await self.store.standing(of: journalID) else {
+            return nil
+        }
+        return standing.applied > 0 ? standing : nil
     }
 }
 

@@ -17,6 +17,21 @@ package struct StreamPosition: Sendable, Equatable {
     }
 }
 
+/// Where a stream stands, for those who only look.
+package struct StreamStanding: Sendable, Equatable {
+    package var streamID: Int64
+    /// Sequence number of the last settlement that came; 0: none.
+    package var applied: Int64
+    /// Rows up to this sequence number are gone by retention; their sums stay. 0: none.
+    package var expired: Int64
+
+    package init(streamID: Int64, applied: Int64, expired: Int64) {
+        self.streamID = streamID
+        self.applied = applied
+        self.expired = expired
+    }
+}
+
 /// Outcome of an append.
 package enum AppendOutcome: Sendable, Equatable {
     /// All events are stored; `applied` is the new position.
@@ -102,6 +117,8 @@ package struct UsageRow: Sendable {
 package protocol LedgerStore: Sendable {
     /// Takes the stream of `journal`, creating it on first sight; the epoch grows, so a former holder is fenced.
     func takeStream(_ journal: JournalID) async throws(LedgerError) -> StreamPosition
+    /// Where the stream of `journal` stands; nobody is fenced. `nil`: the store has never seen the journal.
+    func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding?
     /// Stores `events` as sequence numbers `position.applied + 1 ...` if, and only if, the stream stands at
     /// `position.applied` under `position.epoch` (one compare-and-set; everything else hangs off it). Repeating a
     /// call is safe: the second is `.rejected`.

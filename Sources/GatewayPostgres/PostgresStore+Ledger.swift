@@ -28,6 +28,21 @@ extension PostgresStore: LedgerStore {
             journal: journal, streamID: rows.integer(0, 0), epoch: rows.integer(0, 1), applied: rows.integer(0, 2))
     }
 
+    private static let standing = PostgresStatement(
+        "standing", isRead: true,
+        """
+        SELECT s.stream_id, s.applied, coalesce(f.expired, 0)
+        FROM {s}.stream s LEFT JOIN {s}.fold_position f USING (stream_id) WHERE s.journal = $1
+        """)
+
+    package func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        var parameters = PostgresParameters()
+        parameters.uuid(journal.bits)
+        let rows = try await self.run(Self.standing, parameters, on: self.reader)
+        guard !rows.isEmpty else { return nil }
+        return StreamStanding(streamID: rows.integer(0, 0), applied: rows.integer(0, 1), expired: rows.integer(0, 2))
+    }
+
     // MARK: append
 
     /// The compare-and-set, the rows that hang off it, and what the pod wants to know anyway, in one round trip.

@@ -18,6 +18,26 @@ enum Aggregates {
         try reached(.dailyAdded)
     }
 
+    /// Keeps the sums of rows that are about to be deleted.
+    static func keep(_ summary: UsageSummary, in database: Database) throws {
+        let statement = try SQLStatement(database, Self.expired.text)
+        for (group, sums) in summary.daily { try Self.add(sums, to: group, Self.expired, statement, in: database) }
+    }
+
+    /// Adds the sums of rows that retention has deleted.
+    static func addExpired(_ database: Database, to summary: inout UsageSummary) throws {
+        let columns = UsageSums.columns.joined(separator: ", ")
+        let kept = try SQLStatement.all(
+            database, "SELECT day, payer_id, route_id, \(columns) FROM expired_daily ORDER BY 1, 2, 3", []
+        ) { row in
+            (
+                group: UsageGroup(day: row.integer(0), payer: row.integer(1), route: row.integer(2)),
+                sums: UsageSums(row, first: 3)
+            )
+        }
+        for (group, sums) in kept { summary.add(sums, to: group) }
+    }
+
     /// Sums up rows of `usage` between two places, both included, in their order.
     static func summarize(_ database: Database, from first: Place, through last: Place) throws -> UsageSummary {
         var summary = UsageSummary()
@@ -92,6 +112,7 @@ enum Aggregates {
 
     private static let totals = Table(name: "usage_total", keys: ["payer_id", "route_id"])
     private static let daily = Table(name: "usage_daily", keys: ["day", "payer_id", "route_id"])
+    private static let expired = Table(name: "expired_daily", keys: ["day", "payer_id", "route_id"])
 
     /// The upserts of one table.
     private struct Table {

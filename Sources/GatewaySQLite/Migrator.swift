@@ -7,7 +7,7 @@ import GatewayLedger
 struct Migrator {
     let path: String
 
-    private static let migrations = [Schema.version1, Schema.version2, Schema.version4]
+    private static let migrations = [Schema.version1, Schema.version2, Schema.version4, Schema.version5]
 
     /// The version this program writes and reads.
     static var newestVersion: Int64 { Int64(Self.migrations.count) }

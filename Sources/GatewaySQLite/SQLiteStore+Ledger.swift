@@ -30,6 +30,14 @@ extension SQLiteStore: LedgerStore {
         }
     }
 
+    package func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        try await self.read { database in
+            try SQLStatement.first(
+                database, "SELECT id, applied, expired FROM stream WHERE journal = ?1", .blob(journal.bits.bytes)
+            ) { StreamStanding(streamID: $0.integer(0), applied: $0.integer(1), expired: $0.integer(2)) }
+        }
+    }
+
     package func append(
         _ events: [UsageEvent], at position: StreamPosition
     ) async throws(LedgerError) -> AppendOutcome {

@@ -18,6 +18,7 @@ extension SQLiteStore {
                     row.place, startedAt: row.startedAt, requestHigh: row.requestHigh, in: database)
             }
             try blocks.flush(to: database)
+            try Aggregates.addExpired(database, to: &summary)
             try self.reached(.blocksWidened)
             try SQLStatement.run(database, "UPDATE stream SET folded = applied")
             try Aggregates.add(summary, to: database) { step in try self.reached(step) }
@@ -47,7 +48,8 @@ struct SQLiteAudit {
     mutating func run() throws {
         try self.checkFile()
         let folded = try self.checkStreams()
-        let summary = try self.checkBlocks(folded: folded)
+        var summary = try self.checkBlocks(folded: folded)
+        try Aggregates.addExpired(self.database, to: &summary)
         try self.compare(summary.totals, table: "usage_total", keys: "0, payer_id, route_id")
         try self.compare(summary.daily, table: "usage_daily", keys: "day, payer_id, route_id")
         try self.checkDuplicates()
@@ -68,21 +70,26 @@ struct SQLiteAudit {
         for line in lines where line != "ok" { self.report("The file is damaged: \(line).") }
     }
 
-    /// Rows must be exactly 1...applied of each stream.
+    /// Rows must be exactly expired + 1...applied of each stream.
     /// - Returns: up to where each stream is folded.
     private mutating func checkStreams() throws -> [Int64: Int64] {
-        let streams = try SQLStatement.all(self.database, "SELECT id, applied, folded FROM stream ORDER BY id", []) {
-            (id: $0.integer(0), applied: $0.integer(1), folded: $0.integer(2))
+        let streams = try SQLStatement.all(
+            self.database, "SELECT id, applied, folded, expired FROM stream ORDER BY id", []
+        ) {
+            (id: $0.integer(0), applied: $0.integer(1), folded: $0.integer(2), expired: $0.integer(3))
         }
         for stream in streams {
             let rows = try SQLStatement.first(
                 self.database, "SELECT count(*), max(id) FROM usage WHERE id BETWEEN ?1 AND ?2",
                 .integer(Place(streamID: stream.id, sequence: 0).id),
                 .integer(Place(streamID: stream.id, sequence: Place.sequenceMax).id)
-            ) { (count: $0.integer(0), last: $0.optionalInteger(1).map { Place(id: $0).sequence } ?? 0) }
-            guard let rows, rows.count != stream.applied || rows.last != stream.applied else { continue }
+            ) { (count: $0.integer(0), last: $0.optionalInteger(1).map { Place(id: $0).sequence } ?? stream.expired) }
+            guard let rows, rows.count + stream.expired != stream.applied || rows.last != stream.applied else {
+                continue
+            }
+            let gone = stream.expired == 0 ? "" : " and \(stream.expired) that retention deleted"
             self.report(
-                "Stream \(stream.id) stands at \(stream.applied), but has \(rows.count) rows, the last of them "
+                "Stream \(stream.id) stands at \(stream.applied), but has \(rows.count) rows\(gone), the last of them "
                     + "\(rows.last).")
         }
         let strays = try SQLStatement.first(

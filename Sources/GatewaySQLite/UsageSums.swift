@@ -117,6 +117,11 @@ struct UsageSummary {
             cost: cost, input: input, cached: cached, output: output, reasoning: reasoning, isError: isError)
     }
 
+    mutating func add(_ sums: UsageSums, to group: UsageGroup) {
+        if group != self.lastGroup { self.move(to: group) }
+        self.sums[self.lastIndex].add(sums)
+    }
+
     private mutating func moveDay(_ startedAt: Int64) {
         self.day = UnixMicroseconds(rawValue: startedAt).day
         let (start, overflow) = self.day.multipliedReportingOverflow(by: 86_400_000_000)

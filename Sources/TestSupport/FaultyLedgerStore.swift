@@ -43,6 +43,11 @@ package actor FaultyLedgerStore: LedgerStore {
         return try await self.passing { () async throws(LedgerError) in try await store.takeStream(journal) }
     }
 
+    package func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        let store = self.store
+        return try await self.passing { () async throws(LedgerError) in try await store.standing(of: journal) }
+    }
+
     package func append(
         _ events: [UsageEvent], at position: StreamPosition
     ) async throws(LedgerError) -> AppendOutcome {

@@ -157,6 +157,12 @@ package actor MemoryFleetStore: FleetStore, LedgerStore {
         return position
     }
 
+    package func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        var standing = try await self.ledger.standing(of: journal)
+        standing?.expired = self.streams[journal]?.expired ?? 0
+        return standing
+    }
+
     package func append(
         _ events: [UsageEvent], at position: StreamPosition
     ) async throws(LedgerError) -> AppendOutcome {

@@ -36,6 +36,12 @@ package actor MemoryLedgerStore: LedgerStore {
             applied: Int64(self.streams[index].events.count))
     }
 
+    package func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        guard let index = self.streams.firstIndex(where: { $0.journal == journal }) else { return nil }
+        return StreamStanding(
+            streamID: Int64(index + 1), applied: Int64(self.streams[index].events.count), expired: 0)
+    }
+
     package func append(
         _ events: [UsageEvent], at position: StreamPosition
     ) async throws(LedgerError) -> AppendOutcome {

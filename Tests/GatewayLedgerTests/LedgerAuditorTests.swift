@@ -136,6 +136,9 @@ private actor ShippingStore: LedgerStore {
         return try await self.store.usage(query)
     }
 
+    func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        try await self.store.standing(of: journal)
+    }
     func takeStream(_ journal: JournalID) async throws(LedgerError) -> StreamPosition {
         try await self.store.takeStream(journal)
     }

@@ -92,7 +92,9 @@ struct SQLiteModelTests {
                     INSERT INTO former SELECT * FROM change;
                     DROP TABLE change;
                     ALTER TABLE former RENAME TO change;
-                    DELETE FROM migration WHERE version >= 2;
+                    ALTER TABLE stream DROP COLUMN expired;
+                    DROP TABLE expired_daily;
+                    DELETE FROM migration WHERE version > 1;
                     PRAGMA user_version = 1;
                     """)
         }

@@ -60,6 +60,9 @@ final class FixedLedger: LedgerStore {
 
     private static let readOnly = LedgerError.unavailable("the control plane only reads the ledger")
 
+    func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        nil
+    }
     func takeStream(_ journal: JournalID) async throws(LedgerError) -> StreamPosition { throw Self.readOnly }
 
     func append(_ events: [UsageEvent], at position: StreamPosition) async throws(LedgerError) -> AppendOutcome {

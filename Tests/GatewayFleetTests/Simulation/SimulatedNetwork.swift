@@ -89,6 +89,9 @@ struct RemoteStore: FleetStore, LedgerStore {
     let store: SimulatedStore
     let connection: SimulatedConnection
 
+    func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        try await self.store.fleet.standing(of: journal)
+    }
     func takeStream(_ journal: JournalID) async throws(LedgerError) -> StreamPosition {
         try await self.connection.call { () async throws(LedgerError) in try await self.store.takeStream(journal) }
     }

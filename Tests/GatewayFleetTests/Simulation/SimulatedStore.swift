@@ -28,6 +28,9 @@ final class SimulatedStore: Sendable {
         self.log.append(.setting, name)
     }
 
+    func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        try await self.fleet.standing(of: journal)
+    }
     func takeStream(_ journal: JournalID) async throws(LedgerError) -> StreamPosition {
         let position = try await self.fleet.takeStream(journal)
         self.epochs.withLock { epochs in

@@ -12,6 +12,7 @@ package struct Settings: Sendable {
     /// What `model_info` says for people and listings, by deployment identifier; every deployment has an entry.
     package var modelInfo: [String: ModelInfo] = [:]
     package var ledger = LedgerSettings()
+    package var fleet = FleetSettings()
     /// `nil`: none is configured; one is made at first start and kept in the store.
     package var masterKey: Secret?
     /// `LITELLM_SALT_KEY`, for secrets at rest. `nil`: not configured.

@@ -13,6 +13,7 @@ struct SettingsReader {
     func apply(to settings: inout Settings, into diagnostics: inout DiagnosticCollector) {
         self.applyVariables(to: &settings, into: &diagnostics)
         self.applySections(to: &settings)
+        settings.fleet.retention = self.retention(into: &diagnostics)
         for option in ConfigurationSchema.martletOptions {
             guard let scalar = self.root["martlet"]?[option.name]?.scalar else { continue }
             option.apply(scalar, to: &settings)
@@ -192,6 +193,28 @@ struct SettingsReader {
         }
     }
 
+    /// `general_settings.maximum_spend_logs_retention_period`: a number and `s`, `m`, `h`, `d` or `w`; a bare number is
+    /// seconds.
+    private func retention(into diagnostics: inout DiagnosticCollector) -> Duration? {
+        let name = "maximum_spend_logs_retention_period"
+        guard let node = self.root["general_settings"]?[name], let text = node.scalar?.text, !text.isEmpty else {
+            return nil
+        }
+        let units: [String: Int64] = ["": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800]
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        let secondsMax: Int64 = 100 * 366 * 86_400
+        guard digits.utf8.count <= 10, let amount = Int64(digits),
+            let unit = units[String(text.dropFirst(digits.count))],
+            amount >= 1, amount <= secondsMax / unit, amount * unit >= 3600
+        else {
+            diagnostics.error(
+                node.position, "general_settings.\(name)", "\(name) is no length of time from an hour to 100 years",
+                mend: "write such as 30d or 24h")
+            return nil
+        }
+        return .seconds(amount * unit)
+    }
+
     private func saltKey(into diagnostics: inout DiagnosticCollector) -> Secret? {
         guard let (name, key) = self.lookup.value("LITELLM_SALT_KEY") else { return nil }
         if key.utf8.count < 16 {
@@ -219,6 +242,12 @@ struct SettingsReader {
                 place("journal_segment_bytes"), "martlet.journal_segment_bytes",
                 "journal_segment_bytes is more than a quarter of journal_bytes_max",
                 mend: "make segments smaller or the journal larger")
+        }
+        if settings.fleet.adoptionDirectory != nil, settings.database == nil {
+            diagnostics.error(
+                place("adopt_journals_from"), "martlet.adopt_journals_from",
+                "adopt_journals_from needs PostgreSQL: with SQLite there is one pod, with one journal",
+                mend: "remove it, or set DATABASE_URL")
         }
         if plane.requestBodyBytesMax > plane.requestBodiesBytesMax {
             diagnostics.error(

@@ -45,6 +45,8 @@ package actor JournalAdopter {
     private let fleet: (any FleetStore)?
     private let configuration: JournalConfiguration
     private let deadAfter: Duration
+    /// Never adopted.
+    private let own: JournalID?
     private let clock: any WallClock
     private let time: FleetTime
     private let files: any JournalFiles
@@ -52,14 +54,17 @@ package actor JournalAdopter {
     /// Journals that could not be brought in, with when to try again.
     private var postponed: [String: Duration] = [:]
 
-    /// - Parameter fleet: `nil`: the store knows nothing of pods, and streams are not closed.
+    /// - Parameters:
+    ///   - fleet: `nil`: the store knows nothing of pods, and streams are not closed.
+    ///   - own: this pod's own journal. `nil`: a command, which has none.
     package init(
-        ledger: any LedgerStore, fleet: (any FleetStore)?, configuration: JournalConfiguration,
+        ledger: any LedgerStore, fleet: (any FleetStore)?, own: JournalID?, configuration: JournalConfiguration,
         deadAfter: Duration, clock: any WallClock, time: FleetTime, logger: Logger,
         files: any JournalFiles = SystemJournalFiles()
     ) {
         self.ledger = ledger
         self.fleet = fleet
+        self.own = own
         self.configuration = configuration
         self.deadAfter = deadAfter
         self.clock = clock
@@ -94,12 +99,15 @@ package actor JournalAdopter {
     package func adoptOrphans(below root: String) async throws(LedgerError) -> [JournalAdoption] {
         guard let fleet = self.fleet else { return [] }
         self.finishRemovals(below: root)
+        // The directory is asked first: it costs less than the store.
+        let found = try self.journals(below: root).compactMap { directory in
+            self.identity(of: directory).flatMap { $0 == self.own ? nil : (directory, $0) }
+        }
+        if found.isEmpty { return [] }
         let orphans = Set(try await fleet.orphans().map(\.journal))
-        if orphans.isEmpty { return [] }
         var adoptions: [JournalAdoption] = []
-        for directory in try self.journals(below: root) {
+        for (directory, journalID) in found where orphans.contains(journalID) {
             guard !Task.isCancelled else { break }
-            guard let journalID = self.identity(of: directory), orphans.contains(journalID) else { continue }
             if let until = self.postponed[directory], self.time.now() < until { continue }
             let adoption = await self.bringIn(directory, journalID: journalID, removes: true)
             self.note(adoption)
@@ -153,7 +161,8 @@ package actor JournalAdopter {
         var adoption = JournalAdoption(directory: directory, journalID: journalID, outcome: .held)
         do throws(LedgerError) {
             let (journal, recovery) = try Journal.open(
-                directory: directory, configuration: self.configuration, clock: self.clock, files: self.files)
+                directory: directory, existing: journalID, configuration: self.configuration, clock: self.clock,
+                files: self.files)
             adoption.journalID = journal.journalID
             do throws(LedgerError) {
                 let events = try await self.ship(journal)
@@ -169,7 +178,11 @@ package actor JournalAdopter {
             }
             try? journal.close()
         } catch {
-            if case .locked = error { return adoption }
+            switch error {
+            // Held, or somebody else has just brought it in.
+            case .locked, .notFound: return adoption
+            default: break
+            }
             adoption.outcome = .failed(error.message)
         }
         return adoption

@@ -4,27 +4,33 @@ import Glibc
 extension Journal {
     /// Opens or creates the journal in `directory`, cuts what a crash left half-written, and settles the intents of a
     /// killed process as orphaned.
-    /// - Throws: `.locked`: another process holds the directory. `.corrupt`: damage, with file and place; nothing was
-    ///   changed. `.journalFull`: the disk is full. `.unavailable`: the file system refuses something.
+    /// - Parameter existing: opens this journal only and creates nothing; for what another pod left. `nil`: the
+    ///   directory's own journal, made if there is none.
+    /// - Throws: `.locked`: another process holds the directory. `.notFound`: `existing` is not there (any more).
+    ///   `.corrupt`: damage, with file and place; nothing was changed. `.journalFull`: the disk is full.
+    ///   `.unavailable`: the file system refuses something.
     package static func open(
-        directory: String, configuration: JournalConfiguration, clock: any WallClock,
+        directory: String, existing: JournalID? = nil, configuration: JournalConfiguration, clock: any WallClock,
         files: any JournalFiles = SystemJournalFiles()
     ) throws(LedgerError) -> (journal: Journal, recovery: JournalRecovery) {
         let lock: Int32
         do {
-            try files.createDirectory(directory)
-            lock = try Self.takeLock(directory: directory, files: files)
+            lock = try Self.takeLock(directory: directory, creates: existing == nil, files: files)
         } catch let error as FileFailure {
+            if existing != nil, error.code == ENOENT { throw .notFound("there is no journal in \(directory) any more") }
             throw error.ledgerError
         } catch let error as LedgerError {
             throw error
         } catch {
             throw .unavailable("cannot open the journal in \(directory)")
         }
-        do {
-            var opening = JournalOpening(
-                directory: directory, journalID: try Self.identity(directory: directory, clock: clock, files: files),
-                files: files)
+        do throws(LedgerError) {
+            let journalID = try Self.identity(
+                directory: directory, creates: existing == nil, clock: clock, files: files)
+            if let existing, journalID != existing {
+                throw LedgerError.notFound("the journal \(existing.text) is not in \(directory) any more")
+            }
+            var opening = JournalOpening(directory: directory, journalID: journalID, files: files)
             let segments = try opening.readSegments()
             var writer = try JournalWriter(
                 directory: directory, journalID: opening.journalID, configuration: configuration, files: files,
@@ -41,11 +47,13 @@ extension Journal {
     }
 
     /// Someone who looks at the journal takes the lock for an instant to see whether it is held, hence a few tries.
-    private static func takeLock(directory: String, files: any JournalFiles) throws -> Int32 {
+    /// Someone who adopts it moves the directory away while holding the lock, so each try begins with the path.
+    private static func takeLock(directory: String, creates: Bool, files: any JournalFiles) throws -> Int32 {
         let path = directory + "/" + JournalFormat.lockName
-        let descriptor = try files.open(path, create: true)
-        do {
-            for _ in 1...5 {
+        for _ in 1...5 {
+            if creates { try files.createDirectory(directory) }
+            let descriptor = try files.open(path, create: creates)
+            do {
                 if try files.lock(descriptor, path: path) {
                     let identifier = Array("\(getpid())\n".utf8)
                     try files.truncate(descriptor, count: 0, path: path)
@@ -53,20 +61,21 @@ extension Journal {
                     _ = identifier.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
                     return descriptor
                 }
-                sleepThread(.milliseconds(10))
+            } catch {
+                files.close(descriptor)
+                throw error
             }
-            let holder = String(decoding: try files.read(path) ?? [], as: UTF8.self).filter(\.isNumber)
-            throw LedgerError.locked(
-                "process \(holder.isEmpty ? "(unknown)" : holder) holds the journal in \(directory): stop it, or give "
-                    + "this one a data directory of its own")
-        } catch {
             files.close(descriptor)
-            throw error
+            sleepThread(.milliseconds(10))
         }
+        let holder = String(decoding: try files.read(path) ?? [], as: UTF8.self).filter(\.isNumber)
+        throw LedgerError.locked(
+            "process \(holder.isEmpty ? "(unknown)" : holder) holds the journal in \(directory): stop it, or give "
+                + "this one a data directory of its own")
     }
 
     private static func identity(
-        directory: String, clock: any WallClock, files: any JournalFiles
+        directory: String, creates: Bool, clock: any WallClock, files: any JournalFiles
     ) throws(LedgerError) -> JournalID {
         let path = directory + "/" + JournalFormat.identityName
         do {
@@ -77,6 +86,7 @@ extension Journal {
                 }
                 return journalID
             }
+            guard creates else { throw LedgerError.notFound("there is no journal in \(directory) any more") }
             let names = try files.names(in: directory)
             if let name = names.first(where: { JournalFormat.serial(ofSegmentName: $0) != nil }) {
                 throw LedgerError.corrupt(

@@ -58,7 +58,8 @@ package protocol JournalFiles: Sendable {
     func rename(_ path: String, to name: String) throws(FileFailure)
     /// Removes a file; fine if there is none.
     func remove(_ path: String) throws(FileFailure)
-    /// Takes the lock of an open file without waiting. `false`: another holder has it.
+    /// Takes the lock of an open file without waiting. `false`: another holder has it, or the file is not the one at
+    /// `path` any more, so that its lock would mean nothing to those who come by the path.
     func lock(_ descriptor: Int32, path: String) throws(FileFailure) -> Bool
 }
 
@@ -200,7 +201,13 @@ package struct SystemJournalFiles: JournalFiles {
 
     package func lock(_ descriptor: Int32, path: String) throws(FileFailure) -> Bool {
         let code = cmartlet_lock_exclusively(descriptor)
-        if code == 0 { return true }
+        if code == 0 {
+            var (held, standing) = (stat(), stat())
+            guard fstat(descriptor, &held) == 0 else {
+                throw FileFailure(operation: "lock", path: path, code: errno)
+            }
+            return stat(path, &standing) == 0 && held.st_ino == standing.st_ino && held.st_dev == standing.st_dev
+        }
         if code == EWOULDBLOCK { return false }
         throw FileFailure(operation: "lock", path: path, code: code)
     }

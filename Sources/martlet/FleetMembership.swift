@@ -1,4 +1,5 @@
 import Foundation
+import GatewayConfiguration
 import GatewayControlPlane
 import GatewayCore
 import GatewayFleet
@@ -11,13 +12,16 @@ struct FleetMembership: Sendable {
     let fleet: Fleet
     private let listener: PostgresListener
     private let spend: SpendRefresher
+    /// `nil`: journals of dead pods are left alone.
+    private let adoption: (adopter: JournalAdopter, root: String, interval: Duration)?
 
     /// - Parameter reader: of the change log, not started yet.
     /// - Throws: `LedgerError` when the settings cannot make a connection.
     static func make(
         store: PostgresStore, reader: ChangeLogReader, registry: KeyRegistry, identity: FleetIdentity,
-        journal: Journal, shipper: LedgerShipper, logger: Logger
+        settings: Settings, journal: Journal, shipper: LedgerShipper, clock: any WallClock, logger: Logger
     ) throws(LedgerError) -> FleetMembership {
+        let configuration = FleetConfiguration(settings.fleet)
         let listener = try PostgresListener(
             store,
             pause: { wait in
@@ -26,7 +30,7 @@ struct FleetMembership: Sendable {
             }, report: { logger.notice("\($0)") })
         let fleet = Fleet(
             identity: identity, store: store, reader: reader, news: store.changeNews,
-            configuration: FleetConfiguration(), extraJobs: [], time: .system,
+            configuration: configuration, extraJobs: [], time: .system,
             generator: { SystemRandomNumberGenerator() }, logger: logger,
             facts: {
                 PodFacts(
@@ -36,7 +40,14 @@ struct FleetMembership: Sendable {
         let spend = SpendRefresher(
             directory: registry.directory, ledger: store, generator: SystemRandomNumberGenerator(), logger: logger,
             sleep: FleetTime.system.sleep)
-        return FleetMembership(fleet: fleet, listener: listener, spend: spend)
+        let adoption = settings.fleet.adoptionDirectory.map { root in
+            let adopter = JournalAdopter(
+                ledger: store, fleet: store, own: journal.journalID,
+                configuration: JournalConfiguration(settings.ledger), deadAfter: configuration.deadAfter, clock: clock,
+                time: .system, logger: logger)
+            return (adopter, root, configuration.adoptInterval)
+        }
+        return FleetMembership(fleet: fleet, listener: listener, spend: spend, adoption: adoption)
     }
 
     /// Runs until the task is cancelled.
@@ -46,11 +57,32 @@ struct FleetMembership: Sendable {
                 group.addTask { await self.fleet.run() }
                 group.addTask { await self.listener.run() }
                 group.addTask { await self.spend.run() }
+                if let (adopter, root, interval) = self.adoption {
+                    group.addTask {
+                        await adopter.run(root: root, interval: interval, generator: SystemRandomNumberGenerator())
+                    }
+                }
                 await group.waitForAll()
             }
         } onCancel: {
             self.listener.stop()
         }
+    }
+}
+
+extension FleetConfiguration {
+    init(_ settings: FleetSettings) {
+        self.init(
+            deadAfter: settings.deadAfter, holdFor: settings.holdFor, grace: settings.grace,
+            retention: settings.retention)
+    }
+}
+
+extension JournalConfiguration {
+    init(_ settings: LedgerSettings) {
+        self.init(
+            segmentBytes: settings.journalSegmentBytes, bytesMax: settings.journalBytesMax,
+            syncInterval: settings.syncInterval)
     }
 }
 

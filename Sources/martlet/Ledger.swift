@@ -17,11 +17,7 @@ struct Ledger {
         try paths.create()
         let ledger = settings.ledger
         let (journal, recovery) = try Journal.open(
-            directory: paths.journal,
-            configuration: JournalConfiguration(
-                segmentBytes: ledger.journalSegmentBytes, bytesMax: ledger.journalBytesMax,
-                syncInterval: ledger.syncInterval),
-            clock: clock)
+            directory: paths.journal, configuration: JournalConfiguration(ledger), clock: clock)
         for note in recovery.notes { logger.notice("Journal: \(note)") }
         if recovery.orphanedIntents > 0 {
             logger.notice(

@@ -68,9 +68,10 @@ final class LiveConfiguration: Sendable {
         do {
             try self.putInForce(settings)
             if settings.dataPlane != self.initial.dataPlane || settings.ledger != self.initial.ledger
-                || settings.masterKey != self.initial.masterKey
+                || settings.fleet != self.initial.fleet || settings.masterKey != self.initial.masterKey
             {
-                self.logger.warning("Address, bounds, ledger settings and the master key take effect at the next start")
+                self.logger.warning(
+                    "Address, bounds, ledger and fleet settings and the master key take effect at the next start")
             }
             self.logger.notice("The configuration was reloaded")
         } catch {

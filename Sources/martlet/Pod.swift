@@ -59,7 +59,8 @@ final class Pod: Sendable {
         let readiness = Readiness()
         let shipper = ledger.shipper
         let coldKeys = ColdKeyResolver(
-            registry: registry, now: FleetTime.system.now, isStoreAway: { shipper.status.lastError != nil })
+            registry: registry, now: FleetTime.system.now,
+            isStoreAway: { stores.postgres?.isAway ?? (shipper.status.lastError != nil) })
         let reader = ChangeLogReader(
             store: stores.keys,
             followers: [
@@ -78,7 +79,8 @@ final class Pod: Sendable {
         let identity = PodIdentity(
             name: ProcessInfo.processInfo.hostName, processID: getpid(), version: Version.text, startedAt: startedAt)
         let membership = try Self.membership(
-            of: ledger, reader: reader, registry: registry, identity: identity, logger: logger)
+            of: ledger, settings: settings, reader: reader, registry: registry, identity: identity, clock: clock,
+            logger: logger)
         let metrics = LateMetrics()
         let control = ControlPlane(
             dependencies: Self.dependencies(
@@ -104,7 +106,8 @@ final class Pod: Sendable {
     }
 
     private static func membership(
-        of ledger: Ledger, reader: ChangeLogReader, registry: KeyRegistry, identity: PodIdentity, logger: Logger
+        of ledger: Ledger, settings: Settings, reader: ChangeLogReader, registry: KeyRegistry, identity: PodIdentity,
+        clock: any WallClock, logger: Logger
     ) throws(LedgerError) -> FleetMembership? {
         guard let postgres = ledger.stores.postgres else { return nil }
         var random = SystemRandomNumberGenerator()
@@ -113,7 +116,7 @@ final class Pod: Sendable {
             identity: FleetIdentity(
                 podID: PodID(.random(using: &random)), name: identity.name, processID: identity.processID,
                 version: identity.version, startedAt: identity.startedAt, journal: ledger.journal.journalID),
-            journal: ledger.journal, shipper: ledger.shipper, logger: logger)
+            settings: settings, journal: ledger.journal, shipper: ledger.shipper, clock: clock, logger: logger)
     }
 
     private static func dependencies(
@@ -162,6 +165,7 @@ final class Pod: Sendable {
                 group.addTask { await watcher.run(from: initial) }
                 group.addTask { await self.watchHealth() }
                 group.addTask { await self.coldKeys.run() }
+                group.addTask { await self.retention.run() }
                 if let membership = self.membership { group.addTask { await membership.run() } }
                 await group.waitForAll()
             }
@@ -199,6 +203,12 @@ final class Pod: Sendable {
             reader: SystemConfigurationReader(), load: { self.live.load() }, sleep: { try await Task.sleep(for: $0) },
             onReload: { settings, diagnostics in self.live.apply(settings, diagnostics) },
             onRefusal: { diagnostics in self.live.refuse(diagnostics) })
+    }
+
+    private var retention: Retention {
+        Retention(
+            stores: self.ledger.stores, period: self.live.initial.fleet.retention, clock: SystemClock(),
+            logger: self.logger)
     }
 
     // MARK: Health

@@ -220,7 +220,7 @@ private final class Balancer: Sendable {
 }
 
 /// Three gateways on a PostgreSQL server of their own, in front of one scripted upstream, with one virtual key.
-private struct FleetScene: Sendable {
+struct FleetScene: Sendable {
     let server: PostgresServer
     let upstream: ScriptedUpstream
     let pods: [MartletProcess]

@@ -141,11 +141,31 @@ struct LoaderTests {
     func checksTogether() {
         for section in [
             "{journal_bytes_max: 1048576, journal_segment_bytes: 524288}", "{tls_key_file: a}",
-            "{tls_certificate_file: a}", "{request_body_bytes_max: 2048, request_bodies_bytes_max: 1024}",
+            "{tls_certificate_file: a}", "{adopt_journals_from: /pods}",
+            "{request_body_bytes_max: 2048, request_bodies_bytes_max: 1024}",
         ] {
             let result = Fixture.load(Fixture.model("martlet: \(section)\n"))
             #expect(result.diagnostics.count == 1 && result.settings == nil, "\(section)")
         }
+    }
+
+    @Test(
+        "reads how long usage rows are kept in LiteLLM's form",
+        arguments: [
+            ("30d", 2_592_000), ("24h", 86_400), ("60m", 3600), ("3600s", 3600), ("7200", 7200), ("2w", 1_209_600),
+        ])
+    func retention(text: String, seconds: Int) throws {
+        let key = "maximum_spend_logs_retention_period"
+        let result = Fixture.load(Fixture.model("general_settings: {\(key): \"\(text)\"}\n"))
+        #expect(result.settings?.fleet.retention == .seconds(seconds), "\(result.diagnostics)")
+        #expect(Fixture.load(Fixture.model("")).settings?.fleet.retention == nil)
+    }
+
+    @Test("refuses a retention that is none", arguments: ["30", "0d", "-1d", "1.5d", "d", "30 days", "37000d", "59m"])
+    func badRetention(text: String) {
+        let key = "maximum_spend_logs_retention_period"
+        let result = Fixture.load(Fixture.model("general_settings: {\(key): \"\(text)\"}\n"))
+        #expect(result.settings == nil && result.diagnostics.map(\.keyPath) == ["general_settings.\(key)"], "\(text)")
     }
 
     @Test(

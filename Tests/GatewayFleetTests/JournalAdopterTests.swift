@@ -33,7 +33,8 @@ struct JournalAdopterTests {
 
     private func adopter(_ store: MemoryFleetStore, ledger: (any LedgerStore)? = nil) -> JournalAdopter {
         JournalAdopter(
-            ledger: ledger ?? store, fleet: store, configuration: SimulatedFleet.journal, deadAfter: .seconds(5),
+            ledger: ledger ?? store, fleet: store, own: nil, configuration: SimulatedFleet.journal,
+            deadAfter: .seconds(5),
             clock: self.clock, time: self.time, logger: self.logger, files: self.disk.seen(by: 2))
     }
 

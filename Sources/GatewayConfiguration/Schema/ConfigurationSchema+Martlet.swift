@@ -8,6 +8,7 @@ extension ConfigurationSchema {
         Self.boundOptions,
         Self.timeoutOptions,
         Self.ledgerOptions,
+        Self.fleetOptions,
         Self.operationOptions)
 
     /// A year; longer waits are mistakes in the unit.
@@ -119,6 +120,23 @@ extension ConfigurationSchema {
             "orphan_output_tokens", .integer(\.ledger.orphanOutputTokens, 0...10_000_000),
             "Output tokens charged for a call that was in flight when its pod died, where its body sets no bound."
         ),
+    ]
+
+    private static let fleetOptions: [MartletOption] = [
+        .init(
+            "fleet_grace_seconds", Self.seconds(\.fleet.grace),
+            "With PostgreSQL away for longer, `/readyz` says 503, so that calls go to pods that reach it."),
+        .init(
+            "fleet_dead_after_seconds", .duration(\.fleet.deadAfter, .seconds, 3...3600),
+            "A pod that PostgreSQL has not heard of for this long is taken for dead: its journal is fenced, and nobody "
+                + "waits for it. The same on all pods."),
+        .init(
+            "fleet_hold_seconds", Self.seconds(\.fleet.holdFor),
+            "The journal of a dead pod is called written off after this time; its rows are still taken if it turns up."),
+        .init(
+            "adopt_journals_from", .optionalText(\.fleet.adoptionDirectory),
+            "With PostgreSQL: a directory on this machine below which other pods have their data directories. Journals "
+                + "there whose pods are dead are shipped and removed."),
     ]
 
     private static let operationOptions: [MartletOption] = [

@@ -144,6 +144,11 @@ extension ConfigurationSchema {
             .supported("PostgreSQL that holds the ledger, for any number of pods; without it the ledger is SQLite.")),
         rows(
             "max_request_size_mb", .number(0.001...4096), .supported("Bound of a request's body, MiB.")),
+        rows(
+            "maximum_spend_logs_retention_period", .text,
+            .supported(
+                "Usage rows older than this are deleted, `30d`, `24h`, `60m` or `3600s`; whole days with PostgreSQL. What "
+                    + "they cost stays in every sum. Without it all are kept.")),
         Self.generalWithoutEffect,
         Self.generalUnsupported)
 
@@ -160,6 +165,9 @@ extension ConfigurationSchema {
             use_redis_transaction_buffer coordination_redis proxy_config_reload_interval_seconds
             user_api_key_cache_ttl user_api_key_cache_max_size scheduled_job_stagger
             """, .any, .withoutEffect("changes are in force at once, without Redis or caches")),
+        rows(
+            "maximum_spend_logs_retention_interval maximum_spend_logs_*", .any,
+            .withoutEffect("old rows are deleted all the time, in steps that hold up nobody")),
         rows(
             "proxy_budget_rescheduler_min_time proxy_budget_rescheduler_max_time", .any,
             .withoutEffect("budget periods are not enforced by this version")),
@@ -204,9 +212,6 @@ extension ConfigurationSchema {
         rows(
             "disable_spend_logs disable_spend_updates disable_reset_budget", .any,
             .unsupported("every call stands in the ledger; remove the key")),
-        rows(
-            "maximum_spend_logs_retention_* maximum_spend_logs_*", .any,
-            .unsupported("rows of the ledger are never deleted by this version; remove the key")),
         rows(
             "store_prompts_in_spend_logs", .boolean,
             .unsupported("prompts and answers are never stored; set it to false")),

@@ -73,8 +73,8 @@ final class SimulatedPod: Sendable {
         self.follower = SettingsFollower(settings: settings, names: SimulatedFleet.settings)
         self.reader = ChangeLogReader(store: settings, followers: [self.follower])
         let adopter = JournalAdopter(
-            ledger: remote, fleet: remote, configuration: SimulatedFleet.journal, deadAfter: .seconds(5), clock: clock,
-            time: podTime, logger: world.logger, files: files)
+            ledger: remote, fleet: remote, own: self.journal.journalID, configuration: SimulatedFleet.journal,
+            deadAfter: .seconds(5), clock: clock, time: podTime, logger: world.logger, files: files)
         let journal = self.journal
         let root = world.disk.root
         let podID = PodID(UUIDBits(high: UInt64(index), low: UInt64(owner)))

@@ -29,7 +29,7 @@ struct CredentialsRotateCommand: AsyncParsableCommand {
                 throw StartError(
                     message: "Set LITELLM_SALT_KEY to the new key and MARTLET_FORMER_SALT_KEY to the one in use.")
             }
-            let stores = try await Stores.open(
+            let stores = try await Stores.openForCommand(
                 settings: settings, clock: SystemClock(), logger: commandLogger())
             let count = try await SecretRotation.run(
                 store: stores.models, from: SecretBox(saltKey: former.reveal()),

@@ -2,8 +2,8 @@ import ArgumentParser
 import Foundation
 import GatewayConfiguration
 import GatewayCore
+import GatewayFleet
 import GatewayLedger
-import GatewayPostgres
 
 struct LedgerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -111,7 +111,8 @@ struct LedgerRebuildCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingErrors {
             let settings = try self.location.settings()
-            let stores = try await Stores.open(settings: settings, clock: SystemClock(), logger: commandLogger())
+            let stores = try await Stores.openForCommand(
+                settings: settings, clock: SystemClock(), logger: commandLogger())
             try await stores.ledger.rebuildCounters()
             let differences = try await stores.ledger.verify()
             for difference in differences { print(difference) }
@@ -130,48 +131,43 @@ struct LedgerReplayCommand: AsyncParsableCommand {
 
     @OptionGroup var location: LedgerLocation
 
-    @Argument(help: "The journal's directory, or the data directory that holds it.")
+    @Argument(help: "A journal's directory, the data directory that holds it, or a directory of these.")
     var directory: String
 
     func run() async throws {
         try await reportingErrors {
-            let clock = SystemClock()
-            let logger = commandLogger()
-            let stores = try await Stores.open(settings: try self.location.settings(), clock: clock, logger: logger)
-            let (journal, recovery) = try Journal.open(
-                directory: try self.journalDirectory(), configuration: JournalConfiguration(), clock: clock)
-            for note in recovery.notes { logger.notice("Journal: \(note)") }
-            let shipper = LedgerShipper(
-                journal: journal, store: stores.ledger, sleep: { try await Task.sleep(for: $0) })
-            try await shipper.shipNow()
-            let applied = shipper.status.applied ?? 0
-            try journal.close()
-            try await Self.close(journal.journalID, applied: applied, in: stores.postgres, now: clock.now())
+            let settings = try self.location.settings()
+            let (clock, logger) = (SystemClock(), commandLogger())
+            let stores = try await Stores.openForCommand(settings: settings, clock: clock, logger: logger)
+            let adopter = JournalAdopter(
+                ledger: stores.ledger, fleet: stores.postgres, own: nil,
+                configuration: JournalConfiguration(settings.ledger), deadAfter: settings.fleet.deadAfter, clock: clock,
+                time: .system, logger: logger)
+            var isWhole = true
+            for adoption in try await adopter.replay(self.directory) {
+                isWhole = self.report(adoption) && isWhole
+            }
             try await stores.close()
-            print("Journal \(journal.journalID.text): all \(applied) settlements are in the store.")
+            if !isWhole { throw ExitCode(1) }
         }
     }
 
-    private func journalDirectory() throws -> String {
-        let inner = DataPaths(directory: self.directory).journal
-        let directory = FileManager.default.fileExists(atPath: inner) ? inner : self.directory
-        guard FileManager.default.fileExists(atPath: directory) else {
-            throw StartError(message: "There is no directory \(self.directory).")
+    /// - Returns: whether all of the journal is in the store.
+    private func report(_ adoption: JournalAdoption) -> Bool {
+        let name = adoption.journalID?.text ?? "in \(adoption.directory)"
+        switch adoption.outcome {
+        case .shipped(let events, let orphaned, _):
+            print(
+                "Journal \(name): all its settlements are in the store; \(events) were not before, \(orphaned) of "
+                    + "them of attempts that were in flight.")
+            return true
+        case .held:
+            StandardError.write(
+                "error: a process holds the journal \(name) in \(adoption.directory): a pod that runs ships its journal "
+                    + "itself; else stop that process.")
+        case .failed(let text):
+            StandardError.write("error: journal \(name) in \(adoption.directory): \(text)")
         }
-        return directory
-    }
-
-    /// A last beat and a farewell: nobody beats for this stream any more, and it must not turn up as an orphan again.
-    private static func close(
-        _ journal: JournalID, applied: Int64, in store: PostgresStore?, now: UnixMicroseconds
-    ) async throws(LedgerError) {
-        guard let store else { return }
-        var random = SystemRandomNumberGenerator()
-        let podID = PodID(.random(using: &random))
-        _ = try await store.beat(
-            PodBeat(
-                podID: podID, name: "ledger replay", processID: getpid(), version: Version.text, startedAt: now,
-                journal: journal, applied: applied, changePosition: .max, journalBytes: 0, connections: 1))
-        try await store.leave(podID)
+        return false
     }
 }

@@ -133,7 +133,8 @@ struct DeploymentReader {
             override: override)
         self.modelInfo[identifier] = ModelInfo(
             mode: info?["mode"]?.scalar?.text, inputTokensMax: info?["max_input_tokens"]?.scalar?.integer,
-            outputTokensMax: info?["max_output_tokens"]?.scalar?.integer)
+            outputTokensMax: info?["max_output_tokens"]?.scalar?.integer,
+            accessGroups: (info?["access_groups"]?.sequence ?? []).compactMap { $0.scalar?.text })
     }
 
     private func modelName(

@@ -51,8 +51,13 @@ package struct ModelInfo: Sendable, Hashable {
     package var inputTokensMax: Int?
     /// Tokens. `nil`: as the price catalogue says.
     package var outputTokensMax: Int?
+    /// Names that stand for this deployment's group in lists of models.
+    package var accessGroups: [String]
 
-    package init(mode: String? = nil, inputTokensMax: Int? = nil, outputTokensMax: Int? = nil) {
+    package init(
+        mode: String? = nil, inputTokensMax: Int? = nil, outputTokensMax: Int? = nil, accessGroups: [String] = []
+    ) {
+        self.accessGroups = accessGroups
         self.mode = mode
         self.inputTokensMax = inputTokensMax
         self.outputTokensMax = outputTokensMax

@@ -20,8 +20,19 @@ package struct ControlPlane: ControlHandler {
             HealthRoutes(dependencies: dependencies), MetricsRoute(dependencies: dependencies),
             ModelInfoRoutes(dependencies: dependencies), ModelAdminRoutes(dependencies: dependencies),
             CredentialRoutes(dependencies: dependencies), FleetRoutes(dependencies: dependencies),
+            KeyBulkRoutes(dependencies: dependencies), UserRoutes(dependencies: dependencies),
+            UserListRoutes(dependencies: dependencies), TeamRoutes(dependencies: dependencies),
+            TeamListRoutes(dependencies: dependencies), TeamMemberRoutes(dependencies: dependencies),
+            OrganizationRoutes(dependencies: dependencies), OrganizationMemberRoutes(dependencies: dependencies),
+            CustomerRoutes(dependencies: dependencies), TagRoutes(dependencies: dependencies),
+            BudgetRoutes(dependencies: dependencies), AccessGroupRoutes(dependencies: dependencies),
         ]
         self.router = ControlRouter(rooms + [RouteListing(routes: rooms.flatMap(\.routes))])
+    }
+
+    /// Every route with the roles that may call it (`nil`: anybody), for tests and listings.
+    package var accessTable: [(route: String, roles: UInt8?)] {
+        self.router.routes.map { ("\($0.method) \($0.path)", $0.access.roles?.rawValue) }
     }
 
     package func respond(to request: ControlRequest) async -> ControlResponse {
@@ -43,9 +54,10 @@ package struct ControlPlane: ControlHandler {
             return response
         case .route(let route, let argument):
             do throws(ControlRefusal) {
-                let caller = try await self.admit(request, to: route)
+                let caller = try await self.admit(request, to: route, path: path)
                 let call = ControlCall(
-                    request: request, query: try QueryItems(request.query), caller: caller, argument: argument)
+                    request: request, query: try QueryItems(request.query), caller: caller?.entry, argument: argument,
+                    roles: caller?.roles ?? [])
                 guard route.isMutation else { return try await route.handler(call) }
                 let wait = try MutationWait(call)
                 return await wait.finish(try await route.handler(call), fleet: self.dependencies.fleet)
@@ -56,16 +68,26 @@ package struct ControlPlane: ControlHandler {
         }
     }
 
+    /// Who calls, if that one may call this route at all.
     private func admit(
-        _ request: ControlRequest, to route: ControlRoute
-    ) async throws(ControlRefusal) -> KeyEntry? {
-        if route.access == .open { return nil }
+        _ request: ControlRequest, to route: ControlRoute, path: String
+    ) async throws(ControlRefusal) -> (entry: KeyEntry, roles: RoleSet)? {
+        guard let allowed = route.access.roles else { return nil }
         try await self.dependencies.resolve(request.credential)
-        let caller = try self.authenticator.authenticate(request.credential, now: self.dependencies.clock.now())
-        if route.access == .admin, !caller.isMaster {
-            throw .forbidden("Only the master key may call \(route.method) \(route.path).")
+        let entry = try self.authenticator.authenticate(request.credential, now: self.dependencies.clock.now())
+        guard entry.rules.routes.allows(path, family: route.family) else {
+            throw .gateway(entry.rules.routes.refusal(of: path))
         }
-        return caller
+        let roles = RoleSet(of: entry, entities: self.dependencies.keys.directory.entities)
+        if !roles.isDisjoint(with: allowed) { return (entry, roles) }
+        if let userID = entry.record.userID, !allowed.isDisjoint(with: [.teamAdmin, .organizationAdmin]) {
+            let reading = EntityReading(store: self.dependencies.entities.store)
+            let more = try await Authority.memberRoles(of: userID, reading)
+            if !more.isDisjoint(with: allowed) { return (entry, roles.union(more)) }
+        }
+        throw .forbidden(
+            "Only proxy admin can be used to generate, delete, update info for new keys/users/teams. "
+                + "Route=\(route.path). Your role=\(roles.name). Your user_id=\(entry.record.userID ?? "None")")
     }
 
     /// Store failures only: they are an operator's business. Refusals of callers are not.

@@ -8,6 +8,8 @@ package struct ControlPlaneDependencies: Sendable {
     /// Keys as the store and this pod know them; shared with `KeyFollower`, so that both work in turn.
     package var keys: KeyRegistry
     package var keyStore: any KeyStore
+    /// Users, teams and the others; shared with `EntityFollower`.
+    package var entities: EntityRegistry
     package var ledger: any LedgerStore
     package var models: any ModelListing
     package var metrics: any MetricsSource
@@ -32,7 +34,8 @@ package struct ControlPlaneDependencies: Sendable {
     package var keyResolver: (any KeyResolver)?
 
     package init(
-        keys: KeyRegistry, keyStore: any KeyStore, ledger: any LedgerStore, models: any ModelListing,
+        keys: KeyRegistry, keyStore: any KeyStore, entities: EntityRegistry, ledger: any LedgerStore,
+        models: any ModelListing,
         metrics: any MetricsSource, readiness: Readiness, journalStatus: @escaping @Sendable () async -> JournalStatus,
         changePosition: @escaping @Sendable () -> Int64, clock: any WallClock, logger: Logger, pod: PodIdentity,
         afterMutation: @escaping @Sendable ([VirtualKeyID]) async -> Void, metricsRequireKey: Bool,
@@ -40,6 +43,7 @@ package struct ControlPlaneDependencies: Sendable {
     ) {
         self.keys = keys
         self.keyStore = keyStore
+        self.entities = entities
         self.ledger = ledger
         self.models = models
         self.metrics = metrics

@@ -54,4 +54,8 @@ package protocol EntityStore: Sendable {
     /// All entities in the store's own order, for a walk in pages: those behind `last`, at most `limit`. `nil`: from the
     /// start.
     func entities(after last: EntityID?, limit: Int) async throws(LedgerError) -> [EntityRecord]
+    /// Spend of entities of one kind, up to the last fold; those that have none are left out. Budgets and access groups
+    /// spend nothing of their own.
+    /// - Parameter ids: as `EntityID.text`; at most 1000.
+    func spend(of kind: EntityKind, ids: [String]) async throws(LedgerError) -> [String: NanoUSD]
 }

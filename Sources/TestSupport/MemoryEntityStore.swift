@@ -75,4 +75,16 @@ package final class MemoryEntityStore: EntityStore {
         let sorted = try self.all().sorted { place($0.id) < place($1.id) }
         return Array(sorted.filter { record in last.map { place(record.id) > place($0) } ?? true }.prefix(limit))
     }
+
+    private let spent = Mutex<[EntityID: NanoUSD]>([:])
+
+    /// Sets what an entity has spent.
+    package func set(spend: NanoUSD, of id: EntityID) { self.spent.withLock { $0[id] = spend } }
+
+    package func spend(of kind: EntityKind, ids: [String]) async throws(LedgerError) -> [String: NanoUSD] {
+        _ = try self.all()
+        return self.spent.withLock { spent in
+            ids.reduce(into: [:]) { $0[$1] = spent[EntityID(kind, $1)] }
+        }
+    }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import GatewayAdmission
 import GatewayConfiguration
 import GatewayControlPlane
 import GatewayDataPlane
@@ -15,29 +16,33 @@ final class LiveConfiguration: Sendable {
     private let source: SettingsSource
     private let vault: ModelVault?
     private let logger: Logger
+    private let entities: EntityDirectory
     private let runtime: Mutex<RuntimeSnapshot>
     private let server = Mutex<DataPlaneServer?>(nil)
 
     private init(
-        initial: Settings, builder: SnapshotBuilder, source: SettingsSource, vault: ModelVault?, logger: Logger
+        initial: Settings, builder: SnapshotBuilder, source: SettingsSource, vault: ModelVault?,
+        entities: EntityDirectory, logger: Logger
     ) throws {
+        self.entities = entities
         self.initial = initial
         self.source = source
         self.vault = vault
         self.logger = logger
         self.listing = CurrentListing(builder.listing())
         self.runtime = Mutex(try builder.snapshot(former: nil))
+        entities.set(configuredGroups: builder.accessGroups())
     }
 
     /// - Parameter settings: what `source` says now, without the store's models.
     /// - Throws: `LedgerError` when the store's models cannot be read, `StartError`.
     static func make(
-        settings: Settings, source: SettingsSource, models: any ModelStore, logger: Logger
+        settings: Settings, source: SettingsSource, models: any ModelStore, entities: EntityDirectory, logger: Logger
     ) async throws -> LiveConfiguration {
         guard settings.storesModels else {
             return try LiveConfiguration(
                 initial: settings, builder: SnapshotBuilder(settings: settings), source: source, vault: nil,
-                logger: logger)
+                entities: entities, logger: logger)
         }
         let vault = ModelVault(
             store: models,
@@ -48,7 +53,8 @@ final class LiveConfiguration: Sendable {
         let result = source.load(stored: vault.opened)
         let whole = result.settings ?? settings
         let live = try LiveConfiguration(
-            initial: settings, builder: SnapshotBuilder(settings: whole), source: source, vault: vault, logger: logger)
+            initial: settings, builder: SnapshotBuilder(settings: whole), source: source, vault: vault,
+            entities: entities, logger: logger)
         live.note(result)
         return live
     }
@@ -117,6 +123,7 @@ final class LiveConfiguration: Sendable {
         }
         self.server.withLock { $0 }?.replace(next)
         self.listing.replace(builder.listing())
+        self.entities.set(configuredGroups: builder.accessGroups())
     }
 
     private func refuse(_ error: any Error) {

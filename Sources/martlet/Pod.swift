@@ -47,11 +47,11 @@ final class Pod: Sendable {
 
         let ledger = try await Ledger.open(settings: settings, clock: clock, logger: logger)
         let stores = ledger.stores
-        let live = try await LiveConfiguration.make(
-            settings: settings, source: source, models: stores.models, logger: logger)
         let governance = GovernanceReader(timeZone: "Etc/UTC")
         let entities = EntityRegistry(
             directory: EntityDirectory(configuration: .standard), store: stores.entities, reader: governance)
+        let live = try await LiveConfiguration.make(
+            settings: settings, source: source, models: stores.models, entities: entities.directory, logger: logger)
         let directory = KeyDirectory(entities: entities.directory)
         let registry = KeyRegistry(
             directory: directory, keyStore: stores.keys, ledger: stores.ledger,
@@ -84,7 +84,8 @@ final class Pod: Sendable {
         let metrics = LateMetrics()
         let control = ControlPlane(
             dependencies: Self.dependencies(
-                live: live, ledger: ledger, registry: registry, reader: reader, readiness: readiness,
+                live: live, ledger: ledger, registry: registry, entities: entities, reader: reader,
+                readiness: readiness,
                 metrics: metrics, coldKeys: coldKeys, membership: membership, identity: identity, clock: clock,
                 logger: logger))
         let server = live.attach { runtime in
@@ -120,13 +121,15 @@ final class Pod: Sendable {
     }
 
     private static func dependencies(
-        live: LiveConfiguration, ledger: Ledger, registry: KeyRegistry, reader: ChangeLogReader,
+        live: LiveConfiguration, ledger: Ledger, registry: KeyRegistry, entities: EntityRegistry,
+        reader: ChangeLogReader,
         readiness: Readiness, metrics: any MetricsSource, coldKeys: ColdKeyResolver, membership: FleetMembership?,
         identity: PodIdentity, clock: any WallClock, logger: Logger
     ) -> ControlPlaneDependencies {
         let (journal, shipper) = (ledger.journal, ledger.shipper)
         var dependencies = ControlPlaneDependencies(
-            keys: registry, keyStore: ledger.stores.keys, ledger: ledger.stores.ledger, models: live.listing,
+            keys: registry, keyStore: ledger.stores.keys, entities: entities, ledger: ledger.stores.ledger,
+            models: live.listing,
             metrics: metrics, readiness: readiness,
             journalStatus: { JournalStatus(journal: journal, shipper: shipper.status) },
             changePosition: { reader.position }, clock: clock, logger: logger, pod: identity,

@@ -30,6 +30,16 @@ struct SnapshotBuilder {
         }
     }
 
+    /// Models by access group.
+    func accessGroups() -> [String: [String]] {
+        self.settings.routing.deployments.reduce(into: [:]) { groups, deployment in
+            for group in self.settings.modelInfo[deployment.deploymentID]?.accessGroups ?? []
+            where groups[group]?.contains(deployment.modelGroup) != true {
+                groups[group, default: []].append(deployment.modelGroup)
+            }
+        }
+    }
+
     /// The built-in demo model speaks OpenAI's API and costs nothing.
     private static let demoProvider = Provider.named("openai")
     private static let free = ModelPrice(

@@ -49,7 +49,8 @@ struct EntityDirectoryTests {
                 userID: user, teamID: team, metadata: "{}", otherFields: "{}", createdBy: "", createdAt: Self.now,
                 updatedAt: Self.now),
             rules: KeyRules(
-                governance: governance, budgetID: budgetID, organizationID: organization, tags: tags, routes: .all),
+                governance: governance, budgetID: budgetID, organizationID: organization, tags: tags, routes: .all,
+                spendBaseline: .zero),
             startingSpend: .zero, isMaster: false)
     }
 

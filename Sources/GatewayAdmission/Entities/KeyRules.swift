@@ -10,10 +10,15 @@ package struct KeyRules: Sendable, Equatable {
     /// Tags that every call of the key is counted under.
     package var tags: [String]
     package var routes: RouteRules
+    /// What of the key's spend no longer counts, because an administrator has reset it. Its lifetime budget in
+    /// `governance` is that much larger.
+    package var spendBaseline: NanoUSD
 
     package init(
-        governance: Governance, budgetID: String?, organizationID: String?, tags: [String], routes: RouteRules
+        governance: Governance, budgetID: String?, organizationID: String?, tags: [String], routes: RouteRules,
+        spendBaseline: NanoUSD
     ) {
+        self.spendBaseline = spendBaseline
         self.governance = governance
         self.budgetID = budgetID
         self.organizationID = organizationID
@@ -27,7 +32,7 @@ package struct KeyRules: Sendable, Equatable {
         return KeyRules(
             governance: Governance(
                 budgets: budgets, hasMainBudget: maxBudget != nil, increase: nil, mode: nil, limits: [], models: []),
-            budgetID: nil, organizationID: nil, tags: [], routes: .all)
+            budgetID: nil, organizationID: nil, tags: [], routes: .all, spendBaseline: .zero)
     }
 }
 

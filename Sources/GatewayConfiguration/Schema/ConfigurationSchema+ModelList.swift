@@ -168,9 +168,8 @@ extension ConfigurationSchema {
             disable_background_health_check
             """, .any, .withoutEffect("providers are not probed; a deployment that fails cools down")),
         rows(
-            "access_groups", .any,
-            .withoutEffect(
-                "keys that name an access group are refused; let keys name the models or a wildcard")),
+            "access_groups", .texts,
+            .supported("Names that stand for this model in the lists of models of keys, teams and users.")),
         rows("db_model tier", .any, .withoutEffect("LiteLLM sets it itself")),
         rows(
             "team_id team_public_model_name", .any,

@@ -38,7 +38,8 @@ package final class EntityRegistry: Sendable {
                     return value
                 } catch {
                     await self.reconcile(writes, after: error)
-                    guard case .conflict = error, attempt < Self.attemptsMax else { throw .store(error) }
+                    guard case .conflict = error else { throw .store(error) }
+                    guard attempt < Self.attemptsMax else { throw .tooManyMutations }
                 }
             }
         }

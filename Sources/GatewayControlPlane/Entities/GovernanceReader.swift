@@ -16,11 +16,17 @@ package struct GovernanceReader: Sendable {
         var governance = self.governance(fields, maxBudget: record.maxBudget, duration: record.budgetDuration)
         governance.models = Self.models(fields, in: self, also: metadata)
         let own = fields["allowed_routes"]?.texts ?? []
+        let baseline = KeyRendering.spendBaseline(fields)
+        if governance.hasMainBudget, governance.budgets[0].window == .lifetime {
+            let (sum, isOver) = governance.budgets[0].limit.rawValue.addingReportingOverflow(baseline.rawValue)
+            governance.budgets[0].limit.rawValue = isOver ? .max : sum
+        }
         return KeyRules(
             governance: governance, budgetID: fields["budget_id"]?.nonEmptyText,
             organizationID: fields["organization_id"]?.nonEmptyText,
             tags: (fields["tags"]?.texts ?? []) + (metadata["tags"]?.texts ?? []),
-            routes: RouteRules(own.isEmpty ? Self.routes(keyType: fields["key_type"]?.nonEmptyText) : own))
+            routes: RouteRules(own.isEmpty ? Self.routes(keyType: fields["key_type"]?.nonEmptyText) : own),
+            spendBaseline: baseline)
     }
 
     /// What an entity's fields mean.

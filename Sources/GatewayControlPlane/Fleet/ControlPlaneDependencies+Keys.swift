@@ -14,4 +14,9 @@ extension ControlPlaneDependencies {
         guard case .storeAway = resolution else { return }
         throw .store(.unavailable("a presented key is not known here, and the store cannot be asked for it"))
     }
+
+    /// What a key's owners allow.
+    func path(of key: KeyEntry) -> AdmissionPath {
+        self.keys.directory.entities.path(of: key, now: self.clock.now())
+    }
 }

@@ -1,16 +1,6 @@
 import GatewayAdmission
 import GatewayCore
 
-/// Who may call a route.
-enum RouteAccess: Sendable {
-    /// Anybody, without a key.
-    case open
-    /// Any key that is in force.
-    case anyKey
-    /// The master key.
-    case admin
-}
-
 /// Which paths a route answers; matched against the decoded path.
 enum PathPattern: Sendable {
     case exact(String)
@@ -47,7 +37,12 @@ struct ControlCall: Sendable {
     /// What stood in the pattern's place.
     var argument: String
 
-    var isAdmin: Bool { self.caller?.isMaster ?? false }
+    /// What the key itself makes its caller; roles by membership are looked up where they count (`Authority`).
+    var roles: RoleSet
+
+    var isAdmin: Bool { self.roles.contains(.proxyAdmin) }
+    /// Whether the caller may look at everything.
+    var seesAll: Bool { !self.roles.isDisjoint(with: [.proxyAdmin, .proxyAdminViewer]) }
 }
 
 /// One line of the route table.
@@ -81,6 +76,12 @@ struct ControlRoute: Sendable {
     }
 
     var path: String { self.pattern.description(argumentName: self.argumentName) }
+
+    /// What a key's `allowed_routes` knows the route as.
+    var family: RouteRules.Family {
+        if self.path.hasSuffix("/models") || self.path.hasSuffix("/models/{model}") { return .call }
+        return self.isMutation ? .management : .info
+    }
 
     /// Whether it may change something. GET and HEAD never do (RFC 9110, section 9.2.1).
     var isMutation: Bool { self.method != "GET" }

@@ -115,8 +115,7 @@ struct KeyEdits: Sendable {
         case "budget_mode": return self.setChoice(field, text, of: ["strict", "expected"], unenforced: ["strict"])
         case "key_type":
             return self.setChoice(
-                field, text, of: ["llm_api", "management", "read_only", "default"],
-                unenforced: ["management", "read_only"])
+                field, text, of: ["llm_api", "management", "read_only", "default"], unenforced: [])
         case "grace_period":
             if let text, !["0", "0s", "0m", "0h", "0d"].contains(text) {
                 return field.problem(
@@ -137,9 +136,6 @@ struct KeyEdits: Sendable {
     private mutating func setModels(_ value: JSONValue) {
         let names = (value.list ?? []).compactMap { if case .string(let name) = $0 { name } else { nil } }
         self.models = names
-        if names.contains("all-team-models") {
-            self.warnings.append("all-team-models allows nothing: this version does not keep teams' models")
-        }
     }
 
     private mutating func setDuration(_ field: KeyField, _ text: String?) -> FieldProblem? {

@@ -22,7 +22,7 @@ extension KeyField {
         KeyField("send_invite_email", .flag, .kept), KeyField("rotation_interval", .text(bytesMax: 64), .kept),
         KeyField("temp_budget_expiry", .text(bytesMax: 64), .kept), KeyField("disable_global_guardrails", .flag, .kept),
         KeyField("enable_prompt_caching", .flag, .kept),
-        KeyField("allowed_routes", .texts(countMax: 1000, bytesMax: 512), .notEnforced),
+        KeyField("allowed_routes", .texts(countMax: 1000, bytesMax: 512), .kept),
         KeyField("max_parallel_requests", .integer, .notEnforced), KeyField("tpm_limit", .integer, .notEnforced),
         KeyField("rpm_limit", .integer, .notEnforced), KeyField("tpd_limit", .integer, .notEnforced),
         KeyField("soft_budget", .money, .notEnforced), KeyField("temp_budget_increase", .number, .notEnforced),

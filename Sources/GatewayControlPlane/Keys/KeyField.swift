@@ -17,6 +17,8 @@ struct KeyField: Sendable {
         case object(bytesMax: Int)
         /// List whose JSON text has at most so many bytes.
         case list(bytesMax: Int)
+        /// An object or a list whose JSON text has at most so many bytes.
+        case anything(bytesMax: Int)
     }
 
     enum Effect: Sendable {
@@ -48,11 +50,12 @@ struct KeyField: Sendable {
         case (.text, _): return self.problem("Input should be a valid string", "string_type")
         case (.texts(let countMax, let bytesMax), .array(let values)):
             return self.listProblem(values, countMax: countMax, bytesMax: bytesMax)
-        case (.list(let bytesMax), .array), (.object(let bytesMax), .object):
+        case (.list(let bytesMax), .array), (.object(let bytesMax), .object), (.anything(let bytesMax), .array),
+            (.anything(let bytesMax), .object):
             return value.text.utf8.count <= bytesMax
                 ? nil : self.problem("Value should have at most \(bytesMax) bytes as JSON", "too_long")
         case (.texts, _), (.list, _): return self.problem("Input should be a valid list", "list_type")
-        case (.object, _): return self.problem("Input should be a valid dictionary", "dict_type")
+        case (.object, _), (.anything, _): return self.problem("Input should be a valid dictionary", "dict_type")
         case (.flag, .bool): return nil
         case (.flag, _): return self.problem("Input should be a valid boolean", "bool_type")
         case (.money, _): return self.moneyProblem(value)

@@ -3,7 +3,7 @@ import GatewayCore
 import GatewayLedger
 
 /// What is known of virtual keys.
-struct KeyListRoutes: ControlRoom {
+struct KeyListRoutes: EntityRoom {
     private static let sizeMax = 1000
     private static let namedMax = 1000
     /// Filters that would silently return too much if they were ignored.
@@ -15,8 +15,8 @@ struct KeyListRoutes: ControlRoom {
     var routes: [ControlRoute] {
         [
             ControlRoute("GET", "/key/info", .anyKey, self.info),
-            ControlRoute("POST", "/v2/key/info", .admin, self.infos),
-            ControlRoute("GET", "/key/list", .admin, self.list),
+            ControlRoute("POST", "/v2/key/info", .reader, self.infos),
+            ControlRoute("GET", "/key/list", .reader, self.list),
         ]
     }
 
@@ -24,15 +24,21 @@ struct KeyListRoutes: ControlRoom {
         guard let caller = call.caller else { throw .keyNotFound }
         let named = call.query["key"]
         let digest = named.map { KeySecret.digest(named: $0) } ?? caller.record.digest
-        guard call.isAdmin || digest == caller.record.digest else {
-            throw .forbidden("A virtual key may only ask for its own /key/info.", param: "key")
+        let isOwn = digest == caller.record.digest
+        guard let found = try await self.dependencies.keys.find(digest) else {
+            // Who may not see a key learns nothing of whether it exists.
+            guard call.seesAll || isOwn else { throw Self.notOwn }
+            throw .keyNotFound
         }
-        guard let found = try await self.dependencies.keys.find(digest) else { throw .keyNotFound }
+        if !isOwn, try await !self.authority(call).sees(found.record) { throw Self.notOwn }
         return ControlReply.object([
             JSONMember("key", .string(named ?? digest.hex)),
             JSONMember("info", .object(KeyRendering.info(found.record, spend: found.spend))),
         ])
     }
+
+    private static let notOwn = ControlRefusal.forbidden(
+        "A virtual key may only ask for its own /key/info.", param: "key")
 
     private func infos(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
         let field = KeyField("keys", .texts(countMax: Self.namedMax, bytesMax: 512), .applied)
@@ -42,7 +48,9 @@ struct KeyListRoutes: ControlRoom {
         if let problem = field.problem(with: value) { throw .invalid([problem]) }
         var infos: [JSONValue] = []
         for case .string(let name) in value.list ?? [] {
-            guard let found = try await self.dependencies.keys.find(KeySecret.digest(named: name)) else { continue }
+            guard let found = try await self.dependencies.keys.find(KeySecret.digest(named: name)),
+                try await self.authority(call).sees(found.record)
+            else { continue }
             infos.append(.object(KeyRendering.info(found.record, spend: found.spend)))
         }
         return ControlReply.object([JSONMember("key", value), JSONMember("info", .array(infos))])
@@ -58,9 +66,10 @@ struct KeyListRoutes: ControlRoom {
         let page = try call.query.integer("page", in: 1...1_000_000, standard: 1)
         let size = try call.query.integer("size", in: 1...Self.sizeMax, standard: 10)
         let isFull = try call.query.flag("return_full_object", standard: false)
-        let query = KeyQuery(
+        var query = KeyQuery(
             userID: call.query["user_id"], teamID: call.query["team_id"], alias: call.query["key_alias"],
             digest: call.query["key_hash"].map { KeySecret.digest(named: $0) }, offset: (page - 1) * size, limit: size)
+        try await self.restrict(&query, call)
         do throws(LedgerError) {
             let found = try await self.dependencies.keyStore.keys(query)
             var keys: [JSONValue] = []
@@ -78,5 +87,20 @@ struct KeyListRoutes: ControlRoom {
                 JSONMember("total_pages", .integer((found.total + size - 1) / size)),
             ])
         } catch { throw .store(error) }
+    }
+
+    /// Who does not see everything sees the keys of a team that it manages, else its own.
+    private func restrict(_ query: inout KeyQuery, _ call: ControlCall) async throws(ControlRefusal) {
+        if call.seesAll { return }
+        let authority = self.authority(call)
+        if let id = query.teamID, let team = try await self.reading.entity(EntityID(.team, id)),
+            try await authority.manages(team)
+        {
+            return
+        }
+        guard let own = authority.userID, query.userID == nil || query.userID == own else {
+            throw authority.refusal("keys of others", "you may list your own and those of teams that you manage")
+        }
+        query.userID = own
     }
 }

@@ -28,6 +28,9 @@ package final class KeyRegistry: Sendable {
         self.ledger = ledger
     }
 
+    /// What a record's fields mean to calls.
+    func rules(of record: KeyRecord) -> KeyRules { self.reader.rules(of: record) }
+
     /// Stores a new key and puts it in force.
     func create(_ record: KeyRecord) async throws(ControlRefusal) {
         try await self.turns.run(orThrow: .tooManyMutations) { () async throws(ControlRefusal) in

@@ -7,7 +7,9 @@ enum KeyRendering {
 
     /// The members of `info`: everything but the secret, which nobody has.
     static func info(_ record: KeyRecord, spend: NanoUSD) -> [JSONMember] {
-        let others = Self.storedMembers(record.otherFields)
+        let stored = Self.storedMembers(record.otherFields)
+        let others = stored.filter { $0.name != Self.baselineName }
+        let spend = spend - Self.spendBaseline(.object(stored))
         let token = record.digest.hex
         return [
             JSONMember("token", .string(token)), JSONMember("token_id", .string(token)),
@@ -25,6 +27,14 @@ enum KeyRendering {
                 JSONMember("created_at", .string(record.createdAt.iso8601)),
                 JSONMember("updated_at", .string(record.updatedAt.iso8601)), JSONMember("litellm_budget_table", .null),
             ]
+    }
+
+    /// Where a key keeps what of its spend was reset: nano-dollars.
+    static let baselineName = "spend_baseline_nanos"
+
+    /// What of a key's spend no longer counts; its fields are `otherFields`.
+    static func spendBaseline(_ fields: JSONValue) -> NanoUSD {
+        NanoUSD(rawValue: fields[Self.baselineName]?.integer ?? 0)
     }
 
     /// Reply of generate and regenerate: the one place where the secret is shown.

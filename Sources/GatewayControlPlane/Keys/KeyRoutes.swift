@@ -4,34 +4,32 @@ import GatewayLedger
 import Logging
 
 /// Changes of virtual keys. Each is in the store and in force on this pod when the answer goes out.
-struct KeyRoutes: ControlRoom {
+struct KeyRoutes: EntityRoom {
     /// Keys in one `/key/delete`.
     private static let deletedMax = 1000
     let dependencies: ControlPlaneDependencies
 
     var routes: [ControlRoute] {
         [
-            ControlRoute("POST", "/key/generate", .admin, self.generate),
-            ControlRoute("POST", "/key/update", .admin, self.update),
-            ControlRoute("POST", "/key/delete", .admin, self.delete),
-            ControlRoute("POST", "/key/block", .admin, self.block),
-            ControlRoute("POST", "/key/unblock", .admin, self.unblock),
-            ControlRoute("POST", "/key/regenerate", .admin, self.regenerate),
-            ControlRoute("POST", prefix: "/key/", argumentName: "key", suffix: "/regenerate", .admin, self.regenerate),
+            ControlRoute("POST", "/key/generate", .member, self.generate),
+            ControlRoute("POST", "/key/update", .member, self.update),
+            ControlRoute("POST", "/key/delete", .member, self.delete),
+            ControlRoute("POST", "/key/block", .member, self.block),
+            ControlRoute("POST", "/key/unblock", .member, self.unblock),
+            ControlRoute("POST", "/key/regenerate", .member, self.regenerate),
+            ControlRoute("POST", prefix: "/key/", argumentName: "key", suffix: "/regenerate", .member, self.regenerate),
+            ControlRoute("POST", prefix: "/key/", argumentName: "key", suffix: "/reset_spend", .admin, self.resetSpend),
         ]
     }
 
     private func generate(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
-        let edits = try KeyEdits.decode(try call.bodyMembers())
-        let secret = try Self.checkedSecret(edits.secret, field: "key") ?? self.makeSecret()
-        let now = self.dependencies.clock.now()
-        var randomness = self.dependencies.randomness
-        let record = try edits.applied(
-            to: KeyRecord(
-                keyID: VirtualKeyID(.timeOrdered(at: now, using: &randomness)), digest: KeySecret.digest(of: secret),
-                keyName: KeySecret.name(of: secret), alias: nil, models: [], maxBudget: nil, budgetDuration: nil,
-                expiresAt: nil, isBlocked: false, userID: nil, teamID: nil, metadata: "{}", otherFields: "{}",
-                createdBy: Self.name(of: call.caller), createdAt: now, updatedAt: now), now: now)
+        var edits = try KeyEdits.decode(try call.bodyMembers())
+        try await self.requireOwners(edits)
+        // A person's key is that person's own; the master key is nobody's.
+        if !call.isAdmin, edits.userID == nil { edits.userID = .some(call.caller?.record.userID) }
+        let (record, secret) = try KeyMaker(dependencies: self.dependencies).draft(
+            edits, createdBy: Self.name(of: call.caller))
+        try await self.requireManaging(record, call)
         try await self.dependencies.keys.create(record)
         await self.finish("created", [record], call)
         return ControlReply.object(KeyRendering.created(record, secret: secret, spend: .zero, warnings: edits.warnings))
@@ -42,8 +40,9 @@ struct KeyRoutes: ControlRoom {
         guard let key = edits.secret else { throw Self.missing("key") }
         guard edits.newSecret == nil else { throw .badRequest("new_key belongs to /key/regenerate.", param: "new_key") }
         let now = self.dependencies.clock.now()
-        let record = try await self.dependencies.keys.change(KeySecret.digest(named: key)) {
-            former throws(ControlRefusal) in try edits.applied(to: former, now: now)
+        try await self.requireOwners(edits)
+        let record = try await self.change(key, call) { former throws(ControlRefusal) in
+            try edits.applied(to: former, now: now)
         }
         await self.finish("updated", [record], call)
         return ControlReply.object(
@@ -61,8 +60,7 @@ struct KeyRoutes: ControlRoom {
     private func setBlocked(_ isBlocked: Bool, _ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
         guard let key = try KeyEdits.decode(try call.bodyMembers()).secret else { throw Self.missing("key") }
         let now = self.dependencies.clock.now()
-        let record = try await self.dependencies.keys.change(KeySecret.digest(named: key)) {
-            former throws(ControlRefusal) in
+        let record = try await self.change(key, call) { former throws(ControlRefusal) in
             var record = former
             record.isBlocked = isBlocked
             record.updatedAt = now
@@ -80,10 +78,9 @@ struct KeyRoutes: ControlRoom {
             throw .badRequest("The path and the body name different keys.", param: "key")
         }
         guard let key = call.argument.isEmpty ? edits.secret : call.argument else { throw Self.missing("key") }
-        let secret = try Self.checkedSecret(edits.newSecret, field: "new_key") ?? self.makeSecret()
+        let secret = try KeySecret.checked(edits.newSecret, field: "new_key") ?? self.makeSecret()
         let now = self.dependencies.clock.now()
-        let record = try await self.dependencies.keys.change(KeySecret.digest(named: key)) {
-            former throws(ControlRefusal) in
+        let record = try await self.change(key, call) { former throws(ControlRefusal) in
             var record = try edits.applied(to: former, now: now)
             record.digest = KeySecret.digest(of: secret)
             record.keyName = KeySecret.name(of: secret)
@@ -104,6 +101,10 @@ struct KeyRoutes: ControlRoom {
             guard let record = try await self.record(alias: alias) else { continue }
             wanted.append((record.digest.hex, record.digest))
         }
+        for (_, digest) in wanted {
+            guard let found = try await self.dependencies.keys.find(digest) else { continue }
+            try await self.requireManaging(found.record, call)
+        }
         let deleted = try await self.dependencies.keys.delete(wanted.map(\.digest))
         guard !deleted.isEmpty else { throw .keyNotFound }
         await self.finish("deleted", deleted, call)
@@ -111,6 +112,69 @@ struct KeyRoutes: ControlRoom {
         var seen: Set<KeyDigest> = []
         let names = wanted.filter { digests.contains($0.digest) && seen.insert($0.digest).inserted }.map(\.name)
         return ControlReply.object([JSONMember("deleted_keys", .strings(names))])
+    }
+
+    /// Changes a key that the caller may change, to one that it may have.
+    private func change(
+        _ key: String, _ call: ControlCall, edit: @Sendable (KeyRecord) throws(ControlRefusal) -> KeyRecord
+    ) async throws(ControlRefusal) -> KeyRecord {
+        let digest = KeySecret.digest(named: key)
+        if call.isAdmin { return try await self.dependencies.keys.change(digest, edit: edit) }
+        guard let former = try await self.dependencies.keys.find(digest)?.record else { throw .keyNotFound }
+        let next = try edit(former)
+        try await self.requireManaging(former, call)
+        try await self.requireManaging(next, call)
+        return try await self.dependencies.keys.change(digest) { standing throws(ControlRefusal) in
+            // What was allowed was a change of what was seen.
+            guard standing == former else { throw .tooManyMutations }
+            return next
+        }
+    }
+
+    private func requireManaging(_ record: KeyRecord, _ call: ControlCall) async throws(ControlRefusal) {
+        try await self.authority(call).requireManaging(record, rules: self.dependencies.keys.rules(of: record))
+    }
+
+    /// A budget that is named must exist: a key without it would have no bound. Users and teams may come later, as with
+    /// LiteLLM.
+    private func requireOwners(_ edits: KeyEdits) async throws(ControlRefusal) {
+        let fields = EntityForm.Filled(members: edits.others, warnings: [])
+        try await self.requireBudget(fields)
+    }
+
+    /// What a key has spent is the sum of its calls, which nobody rewrites; a reset notes how much of it no longer
+    /// counts, and the key's lifetime budget grows by as much.
+    private func resetSpend(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
+        let field = KeyField("reset_to", .money, .applied)
+        let value = try call.bodyMembers().first { $0.name == "reset_to" }?.value ?? .null
+        if let problem = field.problem(with: value) { throw .invalid([problem]) }
+        guard let wanted = value.money else { throw .missingField("reset_to") }
+        let digest = KeySecret.digest(named: call.argument)
+        guard let found = try await self.dependencies.keys.find(digest) else { throw .keyNotFound }
+        guard found.record.budgetDuration == nil else {
+            throw .badRequest(
+                "The key's budget begins anew with each \(found.record.budgetDuration ?? ""); raise max_budget, or use "
+                    + "temp_budget_increase.", param: "reset_to")
+        }
+        let standing = found.spend - KeyRendering.spendBaseline(JSONValue.parsed(found.record.otherFields) ?? .null)
+        guard wanted <= standing else {
+            throw .badRequest(
+                "reset_to can be at most what the key has spent: \(standing.decimalText).", param: "reset_to")
+        }
+        let now = self.dependencies.clock.now()
+        let record = try await self.dependencies.keys.change(digest) { former throws(ControlRefusal) in
+            var edits = KeyEdits()
+            let baseline = found.spend - wanted
+            edits.others = [JSONMember(KeyRendering.baselineName, .integer(baseline.rawValue))]
+            return try edits.applied(to: former, now: now)
+        }
+        await self.finish("spend reset", [record], call)
+        return ControlReply.object([
+            JSONMember("key_hash", .string(record.digest.hex)), JSONMember("spend", .money(wanted)),
+            JSONMember("previous_spend", .money(standing)),
+            JSONMember("max_budget", record.maxBudget.map(JSONValue.money) ?? .null),
+            JSONMember("budget_reset_at", .null),
+        ])
     }
 
     private func finish(_ action: String, _ records: [KeyRecord], _ call: ControlCall) async {
@@ -157,16 +221,5 @@ struct KeyRoutes: ControlRoom {
         let shape = KeyField(field, .texts(countMax: Self.deletedMax, bytesMax: 512), .applied)
         if let problem = shape.problem(with: value) { throw .invalid([problem]) }
         return (value.list ?? []).compactMap { if case .string(let name) = $0 { name } else { nil } }
-    }
-
-    /// A secret chosen by the caller must look like one, so that it can be sent in a header and told from a digest.
-    private static func checkedSecret(_ secret: String?, field: String) throws(ControlRefusal) -> String? {
-        guard let secret else { return nil }
-        let isPrintable = secret.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-        guard secret.hasPrefix("sk-"), KeySecret.customBytes.contains(secret.utf8.count), isPrintable else {
-            throw .badRequest(
-                "A key of your own must start with \"sk-\" and have 8 to 512 visible ASCII characters.", param: field)
-        }
-        return secret
     }
 }

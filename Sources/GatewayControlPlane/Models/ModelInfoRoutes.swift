@@ -60,8 +60,10 @@ struct ModelInfoRoutes: ControlRoom {
     /// - Parameter modelID: only this deployment. `nil`: all.
     private func entries(_ call: ControlCall, modelID: String?) throws(ControlRefusal) -> [Entry] {
         guard let caller = call.caller else { throw .keyNotFound }
-        let models = ModelVisibility(models: self.dependencies.models.modelNames(), key: caller)
-            .listed(includesWildcards: true)
+        let models = ModelVisibility(
+            models: self.dependencies.models.modelNames(), key: caller, path: self.dependencies.path(of: caller)
+        )
+        .listed(includesWildcards: true)
         let vault = self.dependencies.modelAdministration?.vault
         let opened = vault?.opened ?? OpenedModels()
         let stored = Dictionary(opened.models.map { ($0.modelID, $0) }) { first, _ in first }

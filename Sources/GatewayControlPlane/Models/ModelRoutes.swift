@@ -18,7 +18,8 @@ struct ModelRoutes: ControlRoom {
 
     private func visibility(_ call: ControlCall) throws(ControlRefusal) -> ModelVisibility {
         guard let caller = call.caller else { throw .keyNotFound }
-        return ModelVisibility(models: self.dependencies.models.modelNames(), key: caller)
+        return ModelVisibility(
+            models: self.dependencies.models.modelNames(), key: caller, path: self.dependencies.path(of: caller))
     }
 
     private func list(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {

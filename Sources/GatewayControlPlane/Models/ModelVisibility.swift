@@ -10,16 +10,17 @@ struct ModelVisibility: Sendable {
 
     private let models: [ListedModel]
     private let patterns: [Pattern]
-    private let matcher: ModelMatcher
+    private let path: AdmissionPath
     /// Names that the key's own list spells out.
     private let ownNames: [String]
 
-    init(models: [ListedModel], key: KeyEntry) {
+    /// - Parameter path: what the key and its owners allow.
+    init(models: [ListedModel], key: KeyEntry, path: AdmissionPath) {
         self.models = models
         self.patterns = models.filter { $0.name.contains("*") }.map {
             Pattern(wildcard: WildcardPattern($0.name), model: $0)
         }
-        self.matcher = key.models
+        self.path = path
         self.ownNames = key.record.models.filter { !$0.contains("*") }
     }
 
@@ -29,12 +30,12 @@ struct ModelVisibility: Sendable {
         var names: Set<String> = []
         var result: [ListedModel] = []
         for model in self.models {
-            guard includesWildcards || !model.name.contains("*"), self.matcher.allows(model.name),
+            guard includesWildcards || !model.name.contains("*"), self.path.allows(model.name),
                 names.insert(model.name).inserted
             else { continue }
             result.append(model)
         }
-        for name in self.ownNames where !names.contains(name) {
+        for name in self.ownNames where !names.contains(name) && self.path.allows(name) {
             guard var model = self.covering(name) else { continue }
             model.name = name
             names.insert(name)
@@ -45,7 +46,7 @@ struct ModelVisibility: Sendable {
 
     /// The model that a call by this name would reach. `nil`: none, or the key may not use it.
     func find(_ name: String) -> ListedModel? {
-        guard self.matcher.allows(name) else { return nil }
+        guard self.path.allows(name) else { return nil }
         if let model = self.models.first(where: { $0.name == name }) { return model }
         guard var model = self.covering(name) else { return nil }
         model.name = name

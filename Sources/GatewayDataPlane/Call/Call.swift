@@ -127,7 +127,7 @@ final class Call {
                     message: "mock_response is longer than \(Self.mockResponseBytesMax) bytes: send a shorter one."))
         }
         if let refusal = Admit.refusal(
-            of: self.key, model: self.modelName, group: group.name,
+            of: self.key, path: self.path, kind: self.kind, model: self.modelName, group: group.name,
             budgetStatus: self.loop.snapshot.budgetExceededStatus)
         {
             return self.refuse(refusal)
@@ -136,8 +136,19 @@ final class Call {
             self.endUser = self.body.withUnsafeReadableBytes {
                 String(decoding: $0[self.scan.user].prefix(Self.endUserBytesMax), as: UTF8.self)
             }
+            if let customer = self.endUser,
+                let refusal = self.loop.keys.entities.refusal(
+                    customer: customer, model: self.modelName, group: group.name)
+            {
+                return self.refuse(refusal)
+            }
         }
         self.beginAttempt()
+    }
+
+    /// What the key's owners say of this call.
+    var path: AdmissionPath {
+        self.loop.keys.entities.path(of: self.key, now: self.loop.wallTime(atNanoseconds: self.receivedAt))
     }
 
     private static let endUserBytesMax = 256

@@ -4,18 +4,21 @@ import GatewayCore
 /// Phase 2: whether this key may make this call. Arithmetic and look-ups only.
 enum Admit {
     /// `nil`: admitted.
-    static func refusal(of key: KeyEntry, model: String, group: String, budgetStatus: Int) -> GatewayError? {
-        if !key.models.allows(model), !key.models.allows(group) {
-            return GatewayError(
-                status: 403, type: "key_model_access_denied", param: "model", origin: .caller,
-                message: "key not allowed to access model. This key can only access models=\(key.record.models). "
-                    + "Tried to access \(String(model.prefix(256)))")
+    /// - Parameter path: what the key's owners say.
+    static func refusal(
+        of key: KeyEntry, path: AdmissionPath, kind: CallKind, model: String, group: String, budgetStatus: Int
+    ) -> GatewayError? {
+        if let refusal = path.refusal { return refusal }
+        if !key.rules.routes.allowsAllCalls, !key.rules.routes.allows("/v1" + kind.path, family: .call) {
+            return key.rules.routes.refusal(of: kind.path)
         }
-        if let budget = key.record.maxBudget, key.spend.spend >= budget {
+        if let refusal = path.refusal(ofModel: model, group: group) { return refusal }
+        let spend = key.spend.spend - key.rules.spendBaseline
+        if let budget = key.record.maxBudget, spend >= budget {
             return GatewayError(
                 status: budgetStatus, type: "budget_exceeded", origin: .caller,
                 message: "Budget has been exceeded! Key=\(key.record.alias ?? key.record.keyName) "
-                    + "Current cost: \(key.spend.spend.decimalText), Max budget: \(budget.decimalText)")
+                    + "Current cost: \(spend.decimalText), Max budget: \(budget.decimalText)")
         }
         return nil
     }

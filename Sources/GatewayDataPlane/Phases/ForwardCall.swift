@@ -203,7 +203,7 @@ extension Call {
         while !self.fallbacksLeft.isEmpty {
             let name = self.fallbacksLeft.removeFirst()
             self.groupsTried += 1
-            guard let group = self.loop.targetGroup(name), self.key.models.allows(name) else { continue }
+            guard let group = self.loop.targetGroup(name), self.path.allows(name) else { continue }
             self.group = group
             self.triedTargets = []
             self.attemptsInGroup = 0

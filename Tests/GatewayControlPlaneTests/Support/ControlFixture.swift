@@ -53,6 +53,7 @@ struct ControlFixture {
     let clock = ManualWallClock()
     let keyStore = MemoryKeyStore()
     let ledger = FixedLedger()
+    let entityStore = MemoryEntityStore()
     let directory = KeyDirectory()
     let registry: KeyRegistry
     let follower: ChangeLogReader
@@ -70,6 +71,7 @@ struct ControlFixture {
     ) {
         let registry = KeyRegistry(
             directory: self.directory, keyStore: self.keyStore, ledger: self.ledger, reader: .utc)
+        let entities = EntityRegistry(directory: self.directory.entities, store: self.entityStore, reader: .utc)
         let follower = ChangeLogReader(
             store: self.keyStore,
             followers: [KeyFollower(registry: registry, logger: self.log.logger, onChange: {})])
@@ -78,7 +80,8 @@ struct ControlFixture {
         self.registry = registry
         self.follower = follower
         var dependencies = ControlPlaneDependencies(
-            keys: registry, keyStore: self.keyStore, ledger: self.ledger, models: FixedModels(models: models),
+            keys: registry, keyStore: self.keyStore, entities: entities, ledger: self.ledger,
+            models: FixedModels(models: models),
             metrics: FixedMetrics(snapshot: snapshot), readiness: self.readiness,
             journalStatus: { journal.value }, changePosition: { follower.position }, clock: self.clock,
             logger: self.log.logger,

@@ -46,7 +46,9 @@ struct ModelFixture {
         let (keyStore, ledger) = (MemoryKeyStore(), FixedLedger())
         let registry = KeyRegistry(directory: self.directory, keyStore: keyStore, ledger: ledger, reader: .utc)
         var dependencies = ControlPlaneDependencies(
-            keys: registry, keyStore: keyStore, ledger: ledger, models: listing,
+            keys: registry, keyStore: keyStore,
+            entities: EntityRegistry(directory: self.directory.entities, store: MemoryEntityStore(), reader: .utc),
+            ledger: ledger, models: listing,
             metrics: FixedMetrics(snapshot: MetricsSnapshot()), readiness: Readiness(.ready),
             journalStatus: {
                 JournalStatus(

@@ -18,7 +18,6 @@ extension SQLiteStore {
             let count = try await self.write { database in try self.dropBlock(database, startedBefore: cutoff) }
             if count == 0 { break }
             dropped += count
-            self.options.breathe()
         }
         return dropped
     }

@@ -25,6 +25,7 @@ final class CountingLedgerStore: LedgerStore {
         try await self.store.takeStream(journal)
     }
     func fold() async throws(LedgerError) -> Int { try await self.store.fold() }
+    func foldIfDue() async throws(LedgerError) -> Bool { try await self.store.foldIfDue() }
     func keySpend() async throws(LedgerError) -> [VirtualKeyID: NanoUSD] { try await self.store.keySpend() }
     func counter(_ dimension: CounterDimension) async throws(LedgerError) -> UsageCounter {
         try await self.store.counter(dimension)

@@ -82,7 +82,7 @@ package actor LedgerShipper {
         var failures = 0
         while !Task.isCancelled {
             do throws(LedgerError) {
-                try await self.ship()
+                try await self.ship(isFoldingAll: false)
                 failures = 0
             } catch {
                 // `ship` has put it into `status`.
@@ -103,14 +103,14 @@ package actor LedgerShipper {
             try self.journal.sync()
         } catch {
             // What became durable before should arrive all the same.
-            try await self.ship()
+            try await self.ship(isFoldingAll: true)
             throw error
         }
-        try await self.ship()
+        try await self.ship(isFoldingAll: true)
     }
 
     /// One tick, one at a time: an actor alone would let `run` and `shipNow` interleave at each `await`.
-    private func ship() async throws(LedgerError) {
+    private func ship(isFoldingAll: Bool) async throws(LedgerError) {
         if self.isBusy {
             await withCheckedContinuation { self.waiting.append($0) }
         }
@@ -119,7 +119,7 @@ package actor LedgerShipper {
             if self.waiting.isEmpty { self.isBusy = false } else { self.waiting.removeFirst().resume() }
         }
         do {
-            try await self.shipDurable()
+            try await self.shipDurable(isFoldingAll: isFoldingAll)
             self.report(error: nil)
         } catch {
             self.report(error: error.message)
@@ -127,7 +127,7 @@ package actor LedgerShipper {
         }
     }
 
-    private func shipDurable() async throws(LedgerError) {
+    private func shipDurable(isFoldingAll: Bool) async throws(LedgerError) {
         var takes = 0
         while true {
             let position: StreamPosition
@@ -149,8 +149,11 @@ package actor LedgerShipper {
             if self.pending.isEmpty { break }
             self.settle(try await self.store.append(self.pending, at: position), of: position)
         }
-        while self.needsFold {
-            if try await self.store.fold() == 0 { self.needsFold = false }
+        if self.needsFold, isFoldingAll {
+            while try await self.store.fold() > 0 {}
+            self.needsFold = false
+        } else if self.needsFold {
+            self.needsFold = try await self.store.foldIfDue()
         }
         if let applied = self.position?.applied { try self.journal.trim(through: applied) }
     }

@@ -52,19 +52,30 @@ enum FoldSQL {
     /// Rows of one stream that one fold takes at most: with 64 pods behind, about a second's work.
     static let rowsPerStreamMax = 5000
 
+    /// Between two folds of a fleet at least: more rows in one fold mean fewer updates of sums, and less of the
+    /// database's time.
+    /// A time in the future is of a clock that was set back, and holds nobody up for long.
+    static let isEarly =
+        "folded_at BETWEEN clock_timestamp() - interval '500 milliseconds' AND clock_timestamp() + interval '10 seconds'"
+
     /// The fold (reference for the race it avoids: the shard's lock is economy only; what counts is that `folded` moves
     /// by compare-and-set and that only rows of a moved stream are read). It checks itself: streams have no gaps, so as
     /// many rows must be read as the positions advance, else the division fails and everything rolls back.
     /// The answer is the number of rows, and whether some stream has more than one fold takes.
-    /// - Parameter isRecent: looks at partitions of the last hour only; with a backlog the check fails and the caller
-    ///   runs the other form.
-    static func fold(isRecent: Bool, saturating: Bool) -> PostgresStatement {
+    /// - Parameters:
+    ///   - isRecent: looks at partitions of the last hour only; with a backlog the check fails and the caller runs the
+    ///     other form.
+    ///   - isShared: does nothing when another pod is at it or was so a moment ago; else it waits for the other one. The
+    ///     positions that a fold has read before it waited are old then, and the compare-and-set leaves out what moved.
+    static func fold(isRecent: Bool, saturating: Bool, isShared: Bool) -> PostgresStatement {
+        let lock = isShared ? "AND NOT (\(Self.isEarly)) FOR UPDATE SKIP LOCKED" : "FOR UPDATE"
         let bound = isRecent ? "AND u.applied_at >= now() - interval '1 hour'" : ""
         return PostgresStatement(
             nil,
             """
             WITH s AS MATERIALIZED (
-                SELECT shard FROM {s}.fold_shard WHERE shard = 0 FOR UPDATE SKIP LOCKED
+                UPDATE {s}.fold_shard SET folded_at = clock_timestamp()
+                WHERE shard = (SELECT shard FROM {s}.fold_shard WHERE shard = 0 \(lock)) RETURNING shard
             ), w AS MATERIALIZED (
                 SELECT f.stream_id, f.folded AS low, least(p.applied, f.folded + \(Self.rowsPerStreamMax)) AS high,
                     p.applied

@@ -2,30 +2,53 @@ import GatewayCore
 import GatewayLedger
 
 extension PostgresStore {
-    private static let pending = PostgresStatement(
-        "fold_pending", isRead: true,
+    /// 0: nothing to fold. 1: some pod has folded a moment ago (`FoldSQL.isEarly`). 2: there are rows, and it is time.
+    private static let due = PostgresStatement(
+        "fold_due", isRead: true,
         """
-        SELECT EXISTS (SELECT FROM {s}.fold_position f JOIN {s}.stream p USING (stream_id) WHERE p.applied > f.folded)
+        SELECT CASE WHEN $1 AND \(FoldSQL.isEarly) THEN 1 WHEN EXISTS (
+            SELECT FROM {s}.fold_position f JOIN {s}.stream p USING (stream_id) WHERE p.applied > f.folded
+        ) THEN 2 ELSE 0 END FROM {s}.fold_shard WHERE shard = 0
         """)
-    private static let plainFold = FoldSQL.fold(isRecent: true, saturating: false)
-    private static let wholeFold = FoldSQL.fold(isRecent: false, saturating: true)
+    private static let plainFold = FoldSQL.fold(isRecent: true, saturating: false, isShared: false)
+    private static let sharedFold = FoldSQL.fold(isRecent: true, saturating: false, isShared: true)
+    private static let wholeFold = FoldSQL.fold(isRecent: false, saturating: true, isShared: false)
 
-    /// Any pod may fold at any time; while one does, the others' calls return 0. A call with nothing to do costs one
-    /// look at the positions, so it is best called by the pod that holds a lease for it.
+    /// Any pod may fold at any time; while one does, the others' calls wait for it. All rows that were there when the
+    /// call began are counted when it returns. A call with nothing to do costs one look at the positions.
     /// - Throws: `.corrupt` when rows are missing that the positions say are there: nothing was counted then.
     package func fold() async throws(LedgerError) -> Int {
         var rows = 0
-        while true {
-            let (folded, isMore) = try await self.foldChunk()
+        while try await self.standing(isShared: false) == 2 {
+            let (folded, isMore) = try await self.foldChunk(Self.plainFold)
             rows += folded
-            if !isMore { return rows }
+            if !isMore { break }
         }
+        return rows
     }
 
-    private func foldChunk() async throws(LedgerError) -> (rows: Int, isMore: Bool) {
-        guard try await self.run(Self.pending, on: self.writer).bool(0, 0) else { return (0, false) }
+    package func foldIfDue() async throws(LedgerError) -> Bool {
+        switch try await self.standing(isShared: true) {
+        case 0: return false
+        case 1: return true
+        default: break
+        }
+        var (folded, isMore) = try await self.foldChunk(Self.sharedFold)
+        let isMine = folded > 0
+        while isMore { (folded, isMore) = try await self.foldChunk(Self.plainFold) }
+        // Nothing: another pod is at it, perhaps since before this pod's last rows came.
+        return !isMine
+    }
+
+    private func standing(isShared: Bool) async throws(LedgerError) -> Int64 {
+        var parameters = PostgresParameters()
+        parameters.bool(isShared)
+        return try await self.run(Self.due, parameters, on: self.writer).integer(0, 0)
+    }
+
+    private func foldChunk(_ statement: PostgresStatement) async throws(LedgerError) -> (rows: Int, isMore: Bool) {
         do {
-            let rows = try await self.repeated(Self.plainFold, .none, on: self.writer)
+            let rows = try await self.repeated(statement, .none, on: self.writer)
             return (Int(rows.integer(0, 0)), rows.bool(0, 1))
         } catch {
             // Rows older than an hour, or a sum beyond the range.

@@ -123,6 +123,18 @@ struct LedgerShipperTests {
         #expect(journal.depthBytes < before / 2)
     }
 
+    @Test("asks the store to fold, tick by tick, until nothing of its own is left")
+    func foldsLater() async throws {
+        let directory = TemporaryDirectory()
+        let (journal, _) = try openJournal(directory)
+        try journal.record(1...10, payer: .sample(), route: .sample())
+        try journal.sync()
+        let store = BusyFolder(MemoryLedgerStore(), busyTimes: 3)
+        await self.shipper(journal, store, waits: Waits(limit: 8)).run()
+        #expect(store.asked == 4)
+        #expect(try await store.counter(.total).requests == 10)
+    }
+
     @Test("stops with a clear message when the store is ahead of the journal")
     func refusesOldCopy() async throws {
         let directory = TemporaryDirectory()
@@ -160,4 +172,42 @@ struct LedgerShipperTests {
         #expect(Set(numbers(await memory.events(of: journal.journalID))).count == 160)
         #expect(try await memory.counter(.total).requests == 160)
     }
+}
+
+/// A store at which another pod folds, the first so many times that it is asked.
+private final class BusyFolder: LedgerStore {
+    private let store: MemoryLedgerStore
+    private let busyTimes: Int
+    private let count = Mutex(0)
+
+    init(_ store: MemoryLedgerStore, busyTimes: Int) {
+        self.store = store
+        self.busyTimes = busyTimes
+    }
+
+    var asked: Int { self.count.withLock { $0 } }
+
+    func foldIfDue() async throws(LedgerError) -> Bool {
+        let asked = self.count.withLock { count in
+            count += 1
+            return count
+        }
+        guard asked > self.busyTimes else { return true }
+        return try await self.store.fold() == 0
+    }
+
+    func fold() async throws(LedgerError) -> Int { try await self.store.fold() }
+    func takeStream(_ journal: JournalID) async throws(LedgerError) -> StreamPosition {
+        try await self.store.takeStream(journal)
+    }
+    func append(_ events: [UsageEvent], at position: StreamPosition) async throws(LedgerError) -> AppendOutcome {
+        try await self.store.append(events, at: position)
+    }
+    func keySpend() async throws(LedgerError) -> [VirtualKeyID: NanoUSD] { try await self.store.keySpend() }
+    func counter(_ dimension: CounterDimension) async throws(LedgerError) -> UsageCounter {
+        try await self.store.counter(dimension)
+    }
+    func usage(_ query: UsageQuery) async throws(LedgerError) -> [UsageRow] { try await self.store.usage(query) }
+    func rebuildCounters() async throws(LedgerError) { try await self.store.rebuildCounters() }
+    func verify() async throws(LedgerError) -> [String] { try await self.store.verify() }
 }

@@ -77,6 +77,11 @@ let package = Package(
                 "GatewaySQLite", "GatewayLedger", "GatewayRouting", "GatewayAdmission", "GatewayPricing",
                 "GatewayProviders", "GatewayCore", "CMartlet", argumentParser, logging, crypto,
             ], swiftSettings: strict),
+        // Built by scripts/bench-fleet alone.
+        .executableTarget(
+            name: "FleetBench",
+            dependencies: ["GatewayPostgres", "GatewayLedger", "GatewayCore", "CPostgres", argumentParser],
+            path: "Benchmarks/fleet/driver", swiftSettings: strict),
         .target(
             name: "TestSupport", dependencies: ["GatewayLedger", "GatewayCore"], swiftSettings: strict),
         tests("GatewayCoreTests", ["GatewayCore"], exclude: ["Golden"]),

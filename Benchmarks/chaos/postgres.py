@@ -29,12 +29,17 @@ def _as_account(command):
     """PostgreSQL and PgBouncer refuse to run as root."""
     if os.geteuid() != 0:
         return command
-    account = next((name for name in ("postgres", "nobody") if _account(name)), None)
-    if not account:
+    name = account()
+    if not name:
         raise BenchError("PostgreSQL refuses to run as root, and there is no account `postgres` or `nobody`")
-    entry = _account(account)
+    entry = _account(name)
     change = ["--reuid", str(entry.pw_uid), "--regid", str(entry.pw_gid), "--clear-groups", "--pdeathsig", "INT"]
     return ["setpriv", *change, *command]
+
+
+def account():
+    """Name of the account that the server runs as. `None`: the caller's own."""
+    return next((name for name in ("postgres", "nobody") if _account(name)), None) if os.geteuid() == 0 else None
 
 
 def _account(name):
@@ -45,14 +50,16 @@ def _account(name):
 
 
 class Server:
-    """`directory` must be reachable for the account that the server runs as."""
+    """`directory` must be reachable for the account that the server runs as. `settings`: lines of its configuration."""
 
-    def __init__(self, directory, pooled):
+    def __init__(self, directory, pooled, settings=()):
+        self.settings = settings
         self.directory = directory
         self.data = f"{directory}/data"
         self.programs = _programs()
         self.port, self.pool_port = processes.free_ports(2)
         self.pooled = pooled
+        self.disk = None  # of its log (WAL), when that has a small one of its own
         self.process = None
         self.pooler = None
         self.deadlocks = 0
@@ -63,19 +70,22 @@ class Server:
         """Where pods are led to."""
         return self.pool_port if self.pooled else self.port
 
+    def url(self, database):
+        return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+
     def create(self):
-        os.makedirs(self.directory)
+        os.makedirs(self.directory, exist_ok=True)
         password = f"{self.directory}/password"
         with open(password, "w") as file:
             file.write(PASSWORD + "\n")
-        entry = _account("postgres") or _account("nobody")
-        if os.geteuid() == 0:
-            os.chown(self.directory, entry.pw_uid, entry.pw_gid)
+        if name := account():
+            os.chown(self.directory, _account(name).pw_uid, _account(name).pw_gid)
             os.chmod(password, 0o644)
         subprocess.run(
             _as_account([
                 f"{self.programs}/initdb", "-D", self.data, "-U", USER, "-A", "scram-sha-256", "--pwfile", password,
                 "-E", "UTF8", "--locale=C",
+                *(["--waldir", f"{self.disk.path}/wal", "--wal-segsize", "1"] if self.disk else []),
             ]),
             check=True, stdout=subprocess.DEVNULL, cwd=self.directory,
         )
@@ -83,7 +93,8 @@ class Server:
             file.write(
                 f"listen_addresses = '127.0.0.1'\nport = {self.port}\nunix_socket_directories = ''\n"
                 "max_connections = 100\nfsync = on\nsynchronous_commit = on\nlog_min_messages = warning\n"
-                "deadlock_timeout = 200ms\n"
+                "deadlock_timeout = 200ms\n" + ("max_wal_size = 12MB\nmin_wal_size = 2MB\n" if self.disk else "")
+                + "".join(f"{line}\n" for line in self.settings)
             )
 
     async def start(self):
@@ -137,8 +148,8 @@ class Server:
             return None
         return [line.split("\x1f") for line in output.decode().split("\n") if line]
 
-    async def demand(self, text):
-        lines = await self.query(text)
+    async def demand(self, text, database=DATABASE):
+        lines = await self.query(text, database)
         if lines is None:
             raise BenchError(f"PostgreSQL did not answer: {text}")
         return lines
@@ -160,5 +171,11 @@ class Server:
         return counts
 
     def deadlocks_logged(self):
+        return self._logged("deadlock detected")
+
+    def disk_full_logged(self):
+        return self._logged("No space left on device")
+
+    def _logged(self, text):
         with open(f"{self.directory}/server.log", errors="replace") as file:
-            return len(re.findall("deadlock detected", file.read()))
+            return len(re.findall(text, file.read()))

@@ -45,6 +45,11 @@ def describe(servers, server_core, driver_core):
     }
 
 
+def facts_line():
+    """The machine alone, in one line for people."""
+    return f"{_cpu_model()}, {os.cpu_count()} cores, {_memory_gib()} GiB, {_distribution()}, Linux {platform.release()}"
+
+
 def line(machine):
     """One line for people."""
     versions = ", ".join(f"{name}: {version}" for name, version in machine["versions"].items() if version != "none")

@@ -78,10 +78,11 @@ class Audit:
         self.rows = []
         self.differences = []
         self.counts = collections.Counter()
+        self.kinds = collections.Counter()  # of differences
         self.streams_of_pod, self.open_calls = {}, []
 
     def wrong(self, kind, text):
-        self.counts[kind] += 1
+        self.kinds[kind] += 1
         self.differences.append(f"{kind}: {text}")
 
     async def read(self, server):

@@ -18,25 +18,25 @@ import audit  # noqa: E402
 import faults  # noqa: E402
 import keys as keyring  # noqa: E402
 import load  # noqa: E402
+import network  # noqa: E402
 import pods  # noqa: E402
 import postgres  # noqa: E402
 import processes  # noqa: E402
 import proxy  # noqa: E402
 import upstream as provider  # noqa: E402
+import verdict  # noqa: E402
 from processes import BenchError  # noqa: E402
 
 CALLER_KEYS = 6
-CONNECTIONS_MAX = 3
 SETTLE_SECONDS = 60
-BLOCK_MILLISECONDS_MAX = 1000
-DEAD_MILLISECONDS = 5000
-SHOWN = 20
+POD_DISK_BYTES, LOG_DISK_BYTES = 64 << 20, 48 << 20
 
 
 def parse(words):
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("--seed", type=int, help="repeats a run (default: drawn, and printed)")
-    parser.add_argument("--seconds", type=float, default=300, help="how long things break (default 300)")
+    parser.add_argument("--runs", type=int, default=1, help="so many runs, seed after seed, one line each (default 1)")
+    parser.add_argument("--seconds", "--secs", type=float, default=300, help="how long things break (default 300)")
     parser.add_argument("--pods", type=int, default=4, help="gateways, 2 to 16 (default 4)")
     parser.add_argument("--callers", type=int, default=24, help="concurrent callers (default 24)")
     parser.add_argument("--pgbouncer", action="store_true", help="PgBouncer in transaction mode before the server")
@@ -48,9 +48,11 @@ def parse(words):
     options = parser.parse_args(words)
     if not 2 <= options.pods <= 16 or not 1 <= options.seconds <= 86400 or not 1 <= options.callers <= 500:
         parser.error("--pods must be 2 to 16, --seconds 1 to 86400 and --callers 1 to 500")
-    unknown = set((options.faults or "").split(",")) - set(faults.KINDS) - {""}
+    options.faults = options.faults.split(",") if options.faults is not None else list(faults.KINDS)
+    unknown = set(options.faults) - set(faults.KINDS) - {""}
     if unknown:
         parser.error(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(faults.KINDS)}")
+    options.martlet = os.path.abspath(options.martlet) if options.martlet else None
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1 << 31)
     return options
@@ -64,9 +66,13 @@ class Run:
         self.upstream = provider.Upstream(options.seed)
         self.books = load.Books()
         self.fleet = []
-        self.disk = None
+        self.disk, self.network = None, None
+        self.kinds = [kind for kind in faults.KINDS if kind in options.faults]
+        self.impossible = []  # kinds that were asked for and that this system does not allow
+        self.planned = set()
         self.sessions_max = 0
         self.blocked, self.waits = [], []  # milliseconds
+        self.keys = []
         self.began = time.monotonic()
 
     def say(self, text):
@@ -74,6 +80,7 @@ class Run:
             print(f"[{time.monotonic() - self.began:6.1f}] {text}", file=sys.stderr, flush=True)
 
     async def start(self):
+        self.prepare()
         self.server.create()
         await self.server.start()
         if await self.server.query(f"CREATE DATABASE {postgres.DATABASE}", "postgres") is None:
@@ -83,18 +90,41 @@ class Run:
         await self.upstream.open()
         for index in range(self.options.pods):
             link = proxy.Link(self.server.entry_port)
-            await link.open()
+            await link.open(self.network.listen(index) if self.network else None)
             self.fleet.append(
                 pods.Pod(
                     index, self.options.martlet, self.directory, link, self.upstream.port, self.options.pgbouncer
                 )
             )
-        self.disk = faults.SmallDisk(self.fleet[0].data)
-        self.has_small_disk = self.disk.mount()
+        if "disk" in self.kinds:
+            self.disk = faults.SmallDisk(self.fleet[0].data, POD_DISK_BYTES)
+            self.allow("disk", self.disk.mount())
         for pod in self.fleet:
             pod.start()
         for pod in self.fleet:
             await pod.ready(faults.READY_SECONDS)
+
+    def prepare(self):
+        """What has to stand before the server does."""
+        if "full" in self.kinds:
+            disk = faults.SmallDisk(f"{self.server.directory}/log-disk", LOG_DISK_BYTES, postgres.account())
+            self.server.disk = disk if disk.mount() else None
+            self.allow("full", disk.is_mounted)
+        if "partition" in self.kinds:
+            self.network = network.Network()
+            if not self.network.make(self.options.pods):
+                self.network = None
+            self.allow("partition", self.network is not None)
+
+    def allow(self, kind, is_possible):
+        if not is_possible:
+            self.kinds.remove(kind)
+            self.impossible.append(kind)
+
+    async def press(self, pod):
+        """One call. Returns whether the pod's journal had no room for it."""
+        record = await load.call(self.books, pod, self.keys[0], False, is_quick=True)
+        return record.error == "ledger_unavailable"
 
     async def watch(self, is_over):
         """Counts the connections of each pod, by the pod's own sockets and by the server's sessions."""
@@ -131,6 +161,7 @@ class Run:
     async def carry_out(self):
         """Load and faults. Returns what is known afterwards."""
         keys, toggled = await self.make_keys()
+        self.keys = keys
         await self.measure(toggled)
         is_over, is_watched = asyncio.Event(), asyncio.Event()
         watch = asyncio.create_task(self.watch(is_watched))
@@ -141,10 +172,11 @@ class Run:
             for index in range(self.options.callers)
         ]
         callers.append(asyncio.create_task(administrator.run(is_over)))
-        plan = faults.plan(self.options.seed, self.options.seconds, len(self.fleet), self.has_small_disk)
-        if self.options.faults is not None:
-            plan = [fault for fault in plan if fault.kind in self.options.faults.split(",")]
-        injector = faults.Injector(self.server, self.fleet, self.disk, self.options.seed, self.say)
+        plan = faults.plan(self.options.seed, self.options.seconds, len(self.fleet), self.kinds) if self.kinds else []
+        self.planned = {fault.kind for fault in plan}
+        injector = faults.Injector(
+            self.server, self.fleet, self.disk, self.network, self.press, self.options.seed, self.say
+        )
         began = time.monotonic()
         await injector.run(plan)
         await asyncio.sleep(max(0, self.options.seconds - (time.monotonic() - began)))
@@ -215,79 +247,20 @@ async def chaos(options, directory):
         keys, administrator, injector, members = await run.carry_out()
         result = await run.reckon(keys)
         await run.command_line(result)
-        check_fleet(run, result, administrator, members)
-        report(run, result, administrator, injector)
+        verdict.check_fleet(run, result, administrator, members)
+        verdict.check_faults(run, result, injector)
+        verdict.report(run, result, administrator, injector)
         return 1 if result.differences else 0
     finally:
         await run.close()
         processes.stop_all()
-        if run.disk:
-            if options.keep and run.disk.is_mounted:
-                shutil.copytree(run.disk.path, f"{run.disk.path}-kept")
-            run.disk.unmount()
-
-
-def check_fleet(run, result, administrator, members):
-    for refusal in run.books.wrong_refusals:
-        result.wrong("key refused that nobody blocked", refusal)
-    for refusal in run.books.forgotten:
-        result.wrong("known key refused", refusal)
-    for violation in administrator.violations:
-        result.wrong("change not in force", violation)
-    if not run.options.untimed and max(run.blocked, default=0) > BLOCK_MILLISECONDS_MAX:
-        result.wrong("block too slow", keyring.summary(run.blocked))
-    # Those that a killed process left behind stand there too, with the age of their last beat.
-    members = [member for member in members if member["beat_age_ms"] < DEAD_MILLISECONDS]
-    if len(members) != len(run.fleet):
-        result.wrong("/fleet", f"{len(members)} pods and not {len(run.fleet)}: {members}")
-    sockets = max(pod.connections_max for pod in run.fleet)
-    # Behind a pooler the server's sessions are the pooler's, whatever name they carry.
-    if max(sockets, 0 if run.options.pgbouncer else run.sessions_max) > CONNECTIONS_MAX:
-        result.wrong("connections", f"{sockets} sockets, {run.sessions_max} sessions of one pod")
-    deadlocks = max(run.server.deadlocks, run.server.deadlocks_logged())
-    if deadlocks:
-        result.wrong("deadlocks", f"{deadlocks}, see the server's log")
-
-
-def report(run, result, administrator, injector):
-    calls, attempts, counts = run.books.calls, run.upstream.attempts, result.counts
-    states = {state: sum(attempt.state == state for attempt in attempts) for state in
-              ("answered", "refused", "cut", "left", "received")}
-    refusals = ", ".join(f"{status} {kind}: {count}" for (status, kind), count in sorted(run.books.refusals.items()))
-    lines = [
-        ("seed, pods, seconds", f"{run.options.seed}, {len(run.fleet)}, {run.options.seconds:g}"
-         + (", PgBouncer" if run.options.pgbouncer else "")),
-        ("faults", ", ".join(f"{kind} {count}" for kind, count in sorted(injector.done.items()))),
-        ("answers swallowed", sum(pod.link.answers_lost for pod in run.fleet)),
-        ("calls made", len(calls)),
-        ("whole answers, each with its measured row", counts["whole answers"]),
-        ("calls refused by the gateway", refusals or "none"),
-        ("attempts that the provider saw", f"{len(attempts)} (" + ", ".join(
-            f"{state} {count}" for state, count in states.items() if count) + ")"),
-        ("usage rows", len(result.rows)),
-        ("of them measured, estimated, orphaned",
-         f"{counts['measured']}, {counts['estimated']}, {counts['orphaned']}"),
-        ("orphaned rows whose request was never sent", counts["intents whose request was never sent"]),
-        ("nano-dollars in rows, sums and keys", counts["nano-dollars"]),
-        ("groups compared, totals and daily", f"{counts['groups in usage_total']}, {counts['groups in usage_daily']}"),
-        ("keys compared on every pod", len(administrator.keys) + 1),
-        ("admin changes made, acknowledged, refused",
-         f"{administrator.changes}, {administrator.acknowledged}, {administrator.refused}"),
-        ("block to refusal on other pods", keyring.summary(run.blocked)),
-        ("?wait=fleet until acknowledged", keyring.summary(run.waits)),
-        ("connections of a pod, most", f"{max(pod.connections_max for pod in run.fleet)} sockets, "
-         f"{run.sessions_max} sessions"),
-        ("deadlocks", f"{run.server.deadlocks} counted, {run.server.deadlocks_logged()} logged"),
-        ("differences", len(result.differences)),
-    ]
-    width = max(len(name) for name, _ in lines)
-    for name, value in lines:
-        print(f"| {name:<{width}} | {value}")
-    for difference in result.differences[:SHOWN]:
-        print(f"DIFFERENCE {difference}")
-    if len(result.differences) > SHOWN:
-        print(f"... and {len(result.differences) - SHOWN} more")
-    print("chaos: exact" if not result.differences else f"chaos: {len(result.differences)} differences")
+        if run.network:
+            run.network.close()
+        for disk in (run.disk, run.server.disk):
+            if disk and disk.is_mounted:
+                if options.keep:
+                    shutil.copytree(disk.path, f"{disk.path}-kept")
+                disk.unmount()
 
 
 def main(words):
@@ -299,6 +272,16 @@ def main(words):
         pathlib.Path("/proc/self/autogroup").write_text("-20")
     except OSError:
         pass  # only root may, and only some kernels have it
+    if options.runs > 1:
+        print(verdict.TITLES, flush=True)
+    first, status = options.seed, 0
+    for number in range(options.runs):
+        options.seed = first + number
+        status = max(status, run_once(options))
+    return status
+
+
+def run_once(options):
     directory = tempfile.mkdtemp(prefix="martlet-chaos-")
     os.chmod(directory, 0o755)  # the server's account must reach its data
     print(f"scripts/chaos: seed {options.seed}, files in {directory}", file=sys.stderr, flush=True)

@@ -21,6 +21,7 @@ class Call:
     pod: str
     is_stream: bool
     status: int = 0
+    error: str = ""  # type of the error that was answered
     call_id: str = ""
     is_whole: bool = False  # the whole answer came, to its last byte
     prompt_tokens: int = -1
@@ -77,7 +78,8 @@ async def call(books, pod, key, is_stream, leave_after=None, connection=None, is
             record.prompt_tokens = usage.get("prompt_tokens", -1)
     elif answer.status >= 400:
         error = (answer.json or {}).get("error") or {}
-        books.refusals[(answer.status, str(error.get("type")))] += 1
+        record.error = str(error.get("type"))
+        books.refusals[(answer.status, record.error)] += 1
         if answer.status in (401, 403) and not key.is_toggled:
             books.wrong_refusals.append(f"call {record.number} on {pod.name}: {answer.status} {answer.body[:200]!r}")
         # With the database away a pod cannot look a key up, but one that it has served it knows.

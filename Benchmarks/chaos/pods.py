@@ -31,7 +31,7 @@ router_settings:
   num_retries: 2
   disable_cooldowns: true
 martlet:
-  journal_segment_bytes: 1048576
+  journal_segment_bytes: 65536
 """
 
 
@@ -60,7 +60,7 @@ class Pod:
     def database_url(self):
         pooler = "&pgbouncer=true" if self.pooled else ""
         return (
-            f"postgresql://{postgres.USER}:{postgres.PASSWORD}@127.0.0.1:{self.link.port}/{postgres.DATABASE}"
+            f"postgresql://{postgres.USER}:{postgres.PASSWORD}@{self.link.host}:{self.link.port}/{postgres.DATABASE}"
             f"?application_name={self.name}{pooler}"
         )
 

@@ -166,6 +166,7 @@ struct scheduling {
 };
 
 int cmartlet_prefer_latency(void) {
+    if (sched_getscheduler(0) != SCHED_OTHER) return 0;  // whoever started the process so knows better
     errno = 0;
     int nice = getpriority(PRIO_PROCESS, 0);  // of this thread; setting a policy sets the nice value with it
     if (errno != 0) return errno;
@@ -174,6 +175,8 @@ int cmartlet_prefer_latency(void) {
 }
 
 int cmartlet_prefer_others(int nice) {
+    int policy = sched_getscheduler(0);
+    if (policy != SCHED_OTHER && policy != SCHED_BATCH) return 0;
     errno = 0;
     int current = getpriority(PRIO_PROCESS, 0);
     if (errno != 0) return errno;

@@ -1,16 +1,15 @@
+import CMartlet
+
 /// Searches of raw bytes, 16 at a time. They never read at or behind `end`.
 ///
-/// A comparison of 16 bytes gives 16 lanes of 0x00 or 0xFF; read as two words, the lowest set bit is the first hit.
+/// A comparison of 16 bytes gives 16 lanes of 0x00 or 0xFF, of which the first that is set is the hit.
 enum ByteScan {
     typealias Lanes = SIMD16<UInt8>
 
     /// Index 0...15 of the first lane that is set; -1: none.
     @inline(__always)
     static func firstLane(_ mask: SIMDMask<SIMD16<Int8>>) -> Int {
-        let words = unsafeBitCast(mask, to: SIMD2<UInt64>.self)
-        if words[0] != 0 { return words[0].littleEndian.trailingZeroBitCount &>> 3 }
-        if words[1] != 0 { return 8 &+ words[1].littleEndian.trailingZeroBitCount &>> 3 }
-        return -1
+        cmartlet_first_lane(unsafeBitCast(mask, to: Lanes.self))
     }
 
     @inline(__always)

@@ -1,3 +1,5 @@
+import GatewayCore
+
 /// Incremental decoder of the chunked transfer coding (RFC 9112, section 7.1), for both directions.
 ///
 ///     sizeStart -> size -> (extension) -> sizeEnd -> data -> dataCR -> dataLF -> sizeStart
@@ -53,12 +55,19 @@ package struct ChunkedDecoder: Sendable {
                 position &+= count
                 self.remaining &-= UInt64(count)
                 if self.remaining == 0 { self.state = .dataCR }
+            case .dataCR where Self.isLineEnd(bytes, position):
+                self.state = .sizeStart
+                position &+= 2
             case .complete: return .success(Progress(consumed: position, isComplete: true))
             case .faulted(let fault): return .failure(fault)
             case .trailerStart, .trailerName, .trailerValue, .trailerLF, .finalLF:
                 self.state = self.readTrailerByte(bytes[position])
                 position &+= 1
             default:
+                if case .sizeStart = self.state, let end = self.readPlainSize(bytes, position) {
+                    position = end
+                    continue
+                }
                 self.state = self.readFramingByte(bytes[position])
                 position &+= 1
             }
@@ -68,6 +77,28 @@ package struct ChunkedDecoder: Sendable {
         case .faulted(let fault): return .failure(fault)
         default: return .success(Progress(consumed: position, isComplete: false))
         }
+    }
+
+    @inline(__always)
+    private static func isLineEnd(_ bytes: UnsafeRawBufferPointer, _ position: Int) -> Bool {
+        bytes.count &- position >= 2 && bytes[position] == 0x0D && bytes[position &+ 1] == 0x0A
+    }
+
+    /// Reads a size line of up to eight digits and nothing else, which nearly all are, in one go; gives the offset
+    /// behind it. `nil`, with nothing read: it is another, or cut.
+    @inline(__always)
+    private mutating func readPlainSize(_ bytes: UnsafeRawBufferPointer, _ start: Int) -> Int? {
+        var position = start
+        var size: UInt64 = 0
+        let bound = min(bytes.count, start &+ 8)
+        while position < bound, let digit = hexValue(bytes[position]) {
+            size = size &<< 4 | UInt64(digit)
+            position &+= 1
+        }
+        guard position > start, Self.isLineEnd(bytes, position) else { return nil }
+        self.remaining = size
+        self.state = size == 0 ? .trailerStart : .data
+        return position &+ 2
     }
 
     /// Size lines and the line end behind the data.

@@ -26,7 +26,13 @@ struct JSONCursor {
     mutating func peekToken() throws(JSONFault) -> UInt8 {
         guard self.position < self.end else { throw .truncated }
         let byte = self.byte(self.position)
-        return byte > 0x20 ? byte : try self.peekBehindWhitespace()
+        if byte > 0x20 { return byte }
+        // One space, as many writers put behind each comma and colon.
+        if byte == 0x20, self.position &+ 1 < self.end, self.byte(self.position &+ 1) > 0x20 {
+            self.position &+= 1
+            return self.byte(self.position)
+        }
+        return try self.peekBehindWhitespace()
     }
 
     @inline(never)

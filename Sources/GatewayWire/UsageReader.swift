@@ -91,6 +91,10 @@ extension JSONSkimmer {
     @inline(__always)
     private mutating func read(_ count: inout Int64, _ isValid: inout Bool) -> Bool {
         let first = self.peekToken()
+        if let value = self.readShortCount(first: first) {
+            count = value
+            return true
+        }
         let start = self.position
         guard self.skipValue() else { return false }
         if first == UInt8(ascii: "n") {
@@ -101,6 +105,26 @@ extension JSONSkimmer {
             isValid = false
         }
         return true
+    }
+
+    /// Reads a plain number of up to nine digits in one go. `nil`, with nothing read: it is anything else.
+    @inline(__always)
+    private mutating func readShortCount(first: UInt8) -> Int64? {
+        guard ByteClass.isDigit(first) else { return nil }
+        var value = Int64(first &- UInt8(ascii: "0"))
+        var position = self.position &+ 1
+        let bound = min(self.end, position &+ 9)
+        while position < bound {
+            let byte = ByteScan.byte(self.base, position)
+            guard ByteClass.isDigit(byte) else {
+                guard byte == UInt8(ascii: ",") || byte == UInt8(ascii: "}") else { return nil }
+                self.position = position
+                return value
+            }
+            value = value &* 10 &+ Int64(byte &- UInt8(ascii: "0"))
+            position &+= 1
+        }
+        return nil
     }
 
     /// A number (OpenRouter) or an object with `total_cost` (Perplexity); anything else is ignored.

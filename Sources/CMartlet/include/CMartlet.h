@@ -14,6 +14,27 @@ uint32_t cmartlet_crc32c_portable(uint32_t seed, const void *bytes, size_t count
 /// Returns the offset of the first byte that is something else (closing quote, control character, not ASCII, another
 /// or an incomplete escape), or `end`; adds the number of escapes skipped to `*escapes`. Reads only [position, end).
 long cmartlet_skip_string(const void *bytes, long position, long end, long *escapes);
+/// 16 bytes.
+typedef unsigned char cmartlet_lanes __attribute__((ext_vector_type(16)));
+/// Index 0...15 of the first lane of `mask` that is set, -1: none. Lanes must be 0x00 or 0xFF. In the header so that it
+/// is inlined: it is what every search of bytes ends in.
+static inline long cmartlet_first_lane(cmartlet_lanes mask) {
+#if defined(__x86_64__)
+    typedef char signed_lanes __attribute__((vector_size(16)));
+    unsigned bits = (unsigned)__builtin_ia32_pmovmskb128((signed_lanes)mask);
+    return bits ? __builtin_ctz(bits) : -1;
+#else
+    typedef unsigned long long words __attribute__((ext_vector_type(2)));
+    words pair = (words)mask;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    if (pair[0]) return __builtin_clzll(pair[0]) >> 3;
+    return pair[1] ? 8 + (__builtin_clzll(pair[1]) >> 3) : -1;
+#else
+    if (pair[0]) return __builtin_ctzll(pair[0]) >> 3;
+    return pair[1] ? 8 + (__builtin_ctzll(pair[1]) >> 3) : -1;
+#endif
+#endif
+}
 /// Number of processors this process may run on (its affinity mask), at least 1.
 int cmartlet_usable_processors(void);
 /// posix_fallocate: 0, or the errno.

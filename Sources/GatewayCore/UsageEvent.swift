@@ -142,7 +142,8 @@ package struct UsageIntent: Sendable {
     package var orphanCost: NanoUSD
     package var isUnpriced: Bool
 
-    @inlinable package init(
+    @inlinable @inline(__always)
+    package init(
         requestID: RequestID, attempt: UInt8, payer: PayerIdentity, route: RouteIdentity, kind: CallKind,
         isStream: Bool, startedAt: UnixMicroseconds, orphanUsage: TokenUsage, orphanCost: NanoUSD, isUnpriced: Bool
     ) {
@@ -185,7 +186,8 @@ package struct UsageEvent: Sendable {
     /// The caller's end user (`user` in the body). `nil`: not given.
     package var endUser: String?
 
-    @inlinable package init(
+    @inlinable @inline(__always)
+    package init(
         requestID: RequestID, attempt: UInt8, payer: PayerIdentity, route: RouteIdentity, kind: CallKind,
         isStream: Bool, startedAt: UnixMicroseconds, durationMicroseconds: Int64, firstByteMicroseconds: Int64,
         usage: TokenUsage, serviceTier: ServiceTier, cost: NanoUSD, status: UInt16, outcome: AttemptOutcome,

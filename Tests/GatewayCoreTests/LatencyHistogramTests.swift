@@ -19,6 +19,22 @@ struct LatencyHistogramTests {
         #expect(lowest.counts[0] == 1)
     }
 
+    @Test("counts every value where a search through all bounds would")
+    func anyValue() {
+        let bounds = LatencyHistogram.boundsMicroseconds
+        for power in 0..<62 {
+            let near: Int64 = 1 << power
+            for value in [near - 1, near, near + 1, near / 2 * 3] {
+                var histogram = LatencyHistogram()
+                histogram.record(microseconds: value)
+                #expect(histogram.counts.firstIndex(of: 1) == bounds.firstIndex { value <= $0 } ?? bounds.count)
+            }
+        }
+        var below = LatencyHistogram()
+        below.record(microseconds: -5)
+        #expect(below.counts[0] == 1)
+    }
+
     @Test("adds another one bucket by bucket")
     func adds() {
         var first = LatencyHistogram()

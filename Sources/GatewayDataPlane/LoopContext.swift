@@ -192,13 +192,19 @@ final class LoopContext: @unchecked Sendable {
         return self.buffers.popLast() ?? ByteBufferAllocator().buffer(capacity: ReceiveAllocator.bytes)
     }
 
-    /// Keeps the memory of `buffer` for the next one, unless somebody else still holds it, it is of another size, or
-    /// enough are kept.
-    func recycle(_ buffer: consuming ByteBuffer) {
-        guard self.buffers.count < Self.buffersMax, buffer.storageCapacity == ReceiveAllocator.bytes else { return }
-        var kept = buffer
-        if kept.modifyIfUniquelyOwned({ $0.clear() }) != nil { self.buffers.append(kept) }
+    /// Takes `buffer`, which is empty afterwards, and keeps its memory for the next one, unless somebody else still holds
+    /// it, it is of another size, or enough are kept.
+    func recycle(_ buffer: inout ByteBuffer) {
+        if self.buffers.count < Self.buffersMax, buffer.storageCapacity == ReceiveAllocator.bytes,
+            buffer.modifyIfUniquelyOwned({ $0.clear() }) != nil
+        {
+            self.buffers.append(buffer)
+        }
+        buffer = self.empty
     }
+
+    /// `ByteBuffer()` is one object for all event loops, and counting its holders would make them wait for each other.
+    let empty = ByteBufferAllocator().buffer(capacity: 1)
 
     // MARK: Deployments
 

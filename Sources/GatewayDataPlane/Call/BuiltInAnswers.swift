@@ -25,10 +25,9 @@ extension Call {
         "I am a demo: no provider is configured, so this canned text answers every call. Set OPENAI_API_KEY, or start "
         + "Martlet with --config and a model_list, to reach a real model."
 
-    func answerBuiltIn(_ text: String) {
-        guard let target = self.target else { return }
+    func answerBuiltIn(_ text: String, target: Target) {
         self.attemptStartedAt = self.loop.nanoseconds()
-        guard self.recordIntent() else { return }
+        guard self.recordIntent(to: target) else { return }
         self.firstByteAt = self.attemptStartedAt
         self.answerHead = ResponseHead()
         self.answerHead.status = 200

@@ -57,15 +57,15 @@ final class Call {
 
     // Its answer
     var answerHead = ResponseHead()
-    var answerHeadBytes = ByteBuffer()
-    var held = ByteBuffer()
+    var answerHeadBytes: ByteBuffer
+    var held: ByteBuffer
     var stream: StreamRelay?
     var largeUsage: StreamingUsageScanner?
     /// Bytes of an answer that is too large to be held, as far as they have come.
     var largeBytes = 0
-    /// What goes out at the end of this read: the answer's head, and a piece of its stream.
-    var outgoingHead: ByteBuffer?
-    var outgoing: ByteBuffer?
+    /// What goes out at the end of this read: the answer's head, and a piece of its stream. Empty: nothing.
+    var outgoingHead: ByteBuffer
+    var outgoing: ByteBuffer
     /// Whether any byte of an answer has been written to the caller.
     var answerBegan = false
     /// An event stream that was made here has no provider's head to say so.
@@ -87,16 +87,13 @@ final class Call {
         self.key = key
         self.receivedAt = receivedAt
         self.body = body
+        self.answerHeadBytes = loop.empty
+        self.held = loop.empty
+        self.outgoingHead = loop.empty
+        self.outgoing = loop.empty
         self.pathModel = pathModel
         self.keepsAlive = keepsAlive
         self.isHTTP11 = isHTTP11
-    }
-
-    /// The body, which is not needed any more.
-    func takeBody() -> ByteBuffer {
-        var body = ByteBuffer()
-        swap(&body, &self.body)
-        return body
     }
 
     /// Reads the body, checks the key's rights, and sends the first attempt on its way.

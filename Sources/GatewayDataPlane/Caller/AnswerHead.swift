@@ -88,10 +88,17 @@ enum AnswerHead {
             case .plain: break
             case .prefixed: writer.append("llm_provider-")
             }
-            writer.append(bytes[name])
-            writer.append(": ")
-            writer.append(bytes[value])
-            writer.append("\r\n")
+            // A line as we would write it goes in one piece.
+            if value.start == name.end + 2, Int(value.end) + 2 <= head.headBytes, bytes[Int(name.end) + 1] == 0x20,
+                bytes[Int(value.end)] == 0x0D
+            {
+                writer.append(bytes[ByteRange(Int(name.start), Int(value.end) + 2)])
+            } else {
+                writer.append(bytes[name])
+                writer.append(": ")
+                writer.append(bytes[value])
+                writer.append("\r\n")
+            }
         }
     }
 

@@ -137,9 +137,18 @@ final class CallerHandler: ChannelDuplexHandler {
             self.readBody(&bytes, of: request)
             if bytes.readableBytes > 0 { self.keep(bytes) }
         case .idle, .head: self.keep(bytes)
-        case .resolving, .inCall, .inControl: return self.keep(bytes)
+        case .resolving, .inCall, .inControl:
+            self.keep(bytes)
+            return self.readOn()
         }
         self.process()
+        self.readOn()
+    }
+
+    /// Asks for the next read itself: left to NIO, the same goes the long way round, through every handler from behind.
+    private func readOn() {
+        guard let context = self.context else { return }
+        self.read(context: context)
     }
 
     private func keep(_ bytes: ByteBuffer) {
@@ -210,7 +219,7 @@ final class CallerHandler: ChannelDuplexHandler {
         guard last.key.isInForce(at: self.loop.wallTime(atNanoseconds: now)) else { return false }
         self.stateSince = now
         self.input.moveReaderIndex(forwardBy: sizes.head)
-        var body = ByteBuffer()
+        var body = self.loop.empty
         if self.input.readableBytes == sizes.body {
             swap(&body, &self.input)
         } else if let slice = self.input.readSlice(length: sizes.body) {
@@ -414,7 +423,7 @@ final class CallerHandler: ChannelDuplexHandler {
         } else {
             self.write(out, body)
         }
-        self.loop.recycle(out)
+        self.loop.recycle(&out)
         self.finishAnswer(for: call, keepsAlive: call.keepsAlive)
     }
 
@@ -435,7 +444,7 @@ final class CallerHandler: ChannelDuplexHandler {
         guard case .inCall(let current) = self.state, current === call else { return }
         self.releaseBody(of: call)
         self.loop.countResponse(status: call.answerHead.status)
-        self.loop.recycle(call.takeBody())
+        self.loop.recycle(&call.body)
         self.next(keepsAlive: keepsAlive)
     }
 

@@ -18,8 +18,8 @@ enum EncodeRequest {
     /// What to write, in order: `pieces`, then `last`.
     struct Parts {
         /// Ends with a slice of the body. Empty: all of the request is in `last`.
-        private(set) var pieces: [ByteBuffer] = []
-        private(set) var last: ByteBuffer
+        fileprivate(set) var pieces: [ByteBuffer] = []
+        var last = ByteBuffer()
 
         fileprivate mutating func append(_ range: Range<Int>, of body: ByteBuffer) {
             guard !range.isEmpty else { return }
@@ -36,8 +36,7 @@ enum EncodeRequest {
 
         fileprivate mutating func append(_ bytes: [UInt8]) { self.last.writeBytes(bytes) }
 
-        fileprivate init(head: [UInt8], length: Int, in buffer: consuming ByteBuffer) {
-            self.last = buffer
+        fileprivate mutating func begin(head: [UInt8], length: Int) {
             self.last.write(capacity: head.count + 32) { writer in
                 writer.append(head)
                 writer.append(decimal: Int64(length))
@@ -53,7 +52,8 @@ enum EncodeRequest {
         for edit in edits { length += edit.text.count - edit.range.count }
         let head = target.deployment.requestHeads[Int(call.kind.rawValue)]
         let capacity = head.count + 32 + min(length, 2 * Self.copiedBytesMax)
-        var parts = Parts(head: head, length: length, in: call.loop.buffer(capacity: capacity))
+        var parts = Parts(last: call.loop.buffer(capacity: capacity))
+        parts.begin(head: head, length: length)
         var position = 0
         for edit in edits {
             parts.append(position..<edit.range.lowerBound, of: body)

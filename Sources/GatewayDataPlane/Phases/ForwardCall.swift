@@ -24,7 +24,7 @@ extension Call {
         }
         if target.takePlaceAtOnce() {
             self.hasPlace = true
-            return self.connect(now: now)
+            return self.connect(to: target, now: now)
         }
         self.phase = .waiting
         self.waitingSince = now
@@ -52,7 +52,7 @@ extension Call {
 
     func placeGranted() {
         self.hasPlace = true
-        self.connect(now: self.loop.nanoseconds())
+        if let target = self.target { self.connect(to: target, now: self.loop.nanoseconds()) }
     }
 
     func waitedTooLong() {
@@ -63,9 +63,8 @@ extension Call {
                     + "raise max_parallel_requests.", retryAfterSeconds: 1))
     }
 
-    private func connect(now: UInt64) {
-        guard let target = self.target else { return }
-        if let answer = self.builtInAnswer(of: target) { return self.answerBuiltIn(answer) }
+    private func connect(to target: Target, now: UInt64) {
+        if let answer = self.builtInAnswer(of: target) { return self.answerBuiltIn(answer, target: target) }
         guard let pool = target.pool else { return }
         guard target.deployment.supportedKinds & (1 << self.kind.rawValue) != 0 else {
             return self.refuse(
@@ -74,7 +73,7 @@ extension Call {
                     message: "\(target.deployment.provider.name) does not serve \(self.kind.path). Use another model."))
         }
         if let connection = pool.take(now: now) {
-            self.send(on: connection)
+            self.send(to: target, on: connection)
         } else {
             self.phase = .connecting
             pool.connect(for: self, attempt: self.attempt)
@@ -83,16 +82,16 @@ extension Call {
 
     /// - Returns: whether the connection was taken.
     func connected(_ connection: UpstreamConnection, attempt: Int) -> Bool {
-        guard case .connecting = self.phase, attempt == self.attempt else { return false }
-        self.send(on: connection)
+        guard case .connecting = self.phase, attempt == self.attempt, let target = self.target else { return false }
+        self.send(to: target, on: connection)
         return true
     }
 
     /// Nothing was sent; the attempt is booked at no cost and the next one may follow.
     func connectFailed(attempt: Int) {
-        guard case .connecting = self.phase, attempt == self.attempt else { return }
+        guard case .connecting = self.phase, attempt == self.attempt, let target = self.target else { return }
         self.attemptStartedAt = self.loop.nanoseconds()
-        guard self.recordIntent() else { return }
+        guard self.recordIntent(to: target) else { return }
         self.settle(.connectFailed, status: 0, reported: nil, contentBytes: 0)
         self.attemptFailed(
             .connectFailed, status: 0, retryAfter: nil,
@@ -101,22 +100,21 @@ extension Call {
                 message: "The provider could not be reached. Try again later."))
     }
 
-    private func send(on connection: UpstreamConnection) {
-        guard let target = self.target else { return }
+    private func send(to target: Target, on connection: UpstreamConnection) {
         self.attemptStartedAt = self.loop.nanoseconds()
-        guard self.recordIntent() else { return connection.becomeIdle() }
+        guard self.recordIntent(to: target) else { return connection.becomeIdle() }
         let deployment = target.deployment
         self.asksForUsage = EncodeRequest.asksForUsage(deployment, kind: self.kind, scan: self.scan)
         let edits = EncodeRequest.edits(
             for: deployment, scan: self.scan, body: self.body, asksForUsage: self.asksForUsage)
         self.phase = .sent
         self.upstream = connection
-        connection.begin(self, parts: EncodeRequest.parts(call: self, target: target, edits: edits))
+        var parts = EncodeRequest.parts(call: self, target: target, edits: edits)
+        connection.begin(self, parts: &parts)
     }
 
     /// Makes the attempt durable before its first byte is sent. `false`: refused, because it cannot be.
-    func recordIntent() -> Bool {
-        guard let target = self.target else { return false }
+    func recordIntent(to target: Target) -> Bool {
         let expected = self.expectedUsage(target)
         let intent = UsageIntent(
             requestID: self.requestID, attempt: UInt8(clamping: self.attempt), payer: self.key.payer,

@@ -12,7 +12,6 @@ extension Call {
         self.lastReadAt = self.firstByteAt
         self.answerHead = head
         self.answerHeadBytes = bytes
-        self.held = ByteBuffer()
         if head.isEventStream, !head.hasNoBody, (200..<300).contains(head.status) {
             self.startStream()
         } else {
@@ -89,20 +88,18 @@ extension Call {
     }
 
     func flushOutgoing() {
-        guard self.outgoingHead != nil || self.outgoing != nil else { return }
-        var head: ByteBuffer?
-        var body: ByteBuffer?
-        swap(&head, &self.outgoingHead)
-        swap(&body, &self.outgoing)
+        let hasHead = self.outgoingHead.readableBytes > 0
+        let hasBody = self.outgoing.readableBytes > 0
+        guard hasHead || hasBody else { return }
         self.answerBegan = true
-        switch (head, body) {
-        case (let head?, let body?): self.caller.write(head, body)
-        case (let only?, nil), (nil, let only?): self.caller.write(only)
-        case (nil, nil): break
+        if hasHead, hasBody {
+            self.caller.write(self.outgoingHead, self.outgoing)
+        } else {
+            self.caller.write(hasHead ? self.outgoingHead : self.outgoing)
         }
+        self.loop.recycle(&self.outgoingHead)
+        self.loop.recycle(&self.outgoing)
         if !self.caller.isWritable { self.upstream?.setPaused(true) }
-        if let head = head.take() { self.loop.recycle(head) }
-        if let body = body.take() { self.loop.recycle(body) }
     }
 
     /// Writes to the caller and stops reading from the provider while the caller does not keep up.
@@ -232,7 +229,7 @@ extension Call {
         var size = self.loop.buffer(capacity: 32)
         size.write(capacity: ChunkedEncoder.sizeBytesMax) { writer in writer.append(chunkSize: payload.readableBytes) }
         self.caller.write(size)
-        self.loop.recycle(size)
+        self.loop.recycle(&size)
         self.caller.write(payload)
         self.write(ByteBuffer(staticString: "\r\n"))
     }

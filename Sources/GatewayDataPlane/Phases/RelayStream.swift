@@ -109,7 +109,7 @@ extension Call {
     func startStream() {
         self.phase = .streaming
         // Nothing is tried again from here on, so the request is no longer needed.
-        self.loop.recycle(self.takeBody())
+        self.loop.recycle(&self.body)
         self.stream = StreamRelay(dropsUsageEvents: self.asksForUsage, eventBytesMax: Self.eventBytesMax)
         var head = self.loop.buffer(capacity: AnswerHead.bytesMax(for: self))
         AnswerHead.write(to: &head, for: self, status: self.answerHead.status, length: nil)
@@ -120,7 +120,7 @@ extension Call {
         var out = self.openRelay(payloadBytesMax: payload.readableBytes)
         let base = out.writerIndex
         out.writeImmutableBuffer(payload)
-        self.relay(out, from: base)
+        self.relay(&out, from: base)
     }
 
     var isStreaming: Bool { if case .streaming = self.phase { true } else { false } }
@@ -134,8 +134,8 @@ extension Call {
         return out
     }
 
-    func relay(_ buffer: consuming ByteBuffer, from base: Int) {
-        var out = buffer
+    /// Takes `out`, which `openRelay` gave, and which is empty afterwards or of no more use.
+    func relay(_ out: inout ByteBuffer, from base: Int) {
         if self.stream?.close(&out, from: base) != nil {
             let upstream = self.upstream
             upstream?.cancel()
@@ -148,16 +148,14 @@ extension Call {
         } else {
             out.moveReaderIndex(to: StreamRelay.sizeBytes)
         }
-        self.append(out)
+        self.append(&out)
     }
 
-    private func append(_ buffer: consuming ByteBuffer) {
-        guard self.outgoing != nil else {
-            self.outgoing = buffer
-            return
-        }
-        self.outgoing?.writeImmutableBuffer(buffer)
-        self.loop.recycle(buffer)
+    /// Takes `buffer`, which is empty afterwards.
+    private func append(_ buffer: inout ByteBuffer) {
+        guard self.outgoing.readableBytes > 0 else { return swap(&self.outgoing, &buffer) }
+        self.outgoing.writeImmutableBuffer(buffer)
+        self.loop.recycle(&buffer)
     }
 
     func streamEnded(byClose: Bool) {
@@ -183,7 +181,7 @@ extension Call {
         } else {
             out.moveReaderIndex(to: StreamRelay.sizeBytes)
         }
-        self.append(out)
+        self.append(&out)
     }
 
     private func settleStream() {
@@ -198,11 +196,7 @@ extension Call {
         let isChunked = self.answersChunked
         self.leavePlace()
         if isChunked {
-            if self.outgoing == nil {
-                self.outgoing = ByteBuffer(staticString: "0\r\n\r\n")
-            } else {
-                self.outgoing?.writeStaticString("0\r\n\r\n")
-            }
+            self.outgoing.writeStaticString("0\r\n\r\n")
         }
         self.flushOutgoing()
         self.phase = .done

@@ -188,7 +188,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     // MARK: Exchange
 
     /// Sends the request in `parts` for `call`, which then hears of the answer.
-    func begin(_ call: Call, parts: consuming EncodeRequest.Parts) {
+    func begin(_ call: Call, parts: inout EncodeRequest.Parts) {
         self.loop.eventLoop.preconditionInEventLoop()
         guard case .idle = self.state, self.context != nil else {
             return call.upstreamFailed(.cut)
@@ -202,7 +202,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
             for piece in parts.pieces { self.output.write(piece) }
             if parts.last.readableBytes > 0 { self.output.write(parts.last) }
         }
-        self.loop.recycle(parts.last)
+        self.loop.recycle(&parts.last)
     }
 
     /// The call has left: nobody reads the answer, so the connection ends, which cancels the work at the provider.
@@ -212,6 +212,12 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        self.readAll(data)
+        // Left to NIO, asking for the next read goes the long way round, through every handler from behind.
+        if let context = self.context { self.read(context: context) }
+    }
+
+    private func readAll(_ data: NIOAny) {
         var buffer = self.unwrapInboundIn(data)
         self.lastRead = buffer
         while buffer.readableBytes > 0 {
@@ -231,9 +237,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     /// Ends here: there is no handler behind this one.
     func channelReadComplete(context: ChannelHandlerContext) {
         self.call?.upstreamReadComplete()
-        var buffer = ByteBuffer()
-        swap(&buffer, &self.lastRead)
-        self.loop.recycle(buffer)
+        self.loop.recycle(&self.lastRead)
     }
 
     /// - Returns: whether the head is whole (and what follows in `buffer` can be read).
@@ -349,7 +353,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
                 return written
             }
         }
-        call.relay(out, from: base)
+        call.relay(&out, from: base)
         switch result {
         case .failure(let fault): self.fail(.invalid(fault))
         case .success(let progress):

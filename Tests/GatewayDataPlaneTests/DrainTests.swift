@@ -38,7 +38,7 @@ struct DrainTests {
             try second.startStream()
             try second.chunk(Wire.delta("a"))
             drain()
-            #expect(idle.isClosed(within: .seconds(5)))
+            #expect(idle.isClosed(within: .seconds(15)))
             #expect(throws: SocketError.self) { _ = try RawHTTPClient(port: gateway.port, within: .seconds(1)) }
             try first.answer(Wire.completion())
             #expect(try held.response().text == Wire.completion())

@@ -200,6 +200,9 @@ private final class BusyFolder: LedgerStore {
     func takeStream(_ journal: JournalID) async throws(LedgerError) -> StreamPosition {
         try await self.store.takeStream(journal)
     }
+    func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        try await self.store.standing(of: journal)
+    }
     func append(_ events: [UsageEvent], at position: StreamPosition) async throws(LedgerError) -> AppendOutcome {
         try await self.store.append(events, at: position)
     }

@@ -125,6 +125,10 @@ struct TimedLedgerStore: LedgerStore {
         try await self.store.takeStream(journal)
     }
 
+    func standing(of journal: JournalID) async throws(LedgerError) -> StreamStanding? {
+        try await self.store.standing(of: journal)
+    }
+
     func append(_ events: [UsageEvent], at position: StreamPosition) async throws(LedgerError) -> AppendOutcome {
         let began = monotonicNow()
         do {

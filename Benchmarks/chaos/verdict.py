@@ -6,6 +6,8 @@ import faults
 import keys as keyring
 
 CONNECTIONS_MAX = 3
+# The shortest run in which each kind of fault has its turn.
+ALL_FAULTS_SECONDS = 45
 BLOCK_MILLISECONDS_MAX = 1000
 DEAD_MILLISECONDS = 5000
 SHOWN = 20
@@ -38,10 +40,10 @@ def check_fleet(run, result, administrator, members):
 
 
 def check_faults(run, result, injector):
-    """A run proves nothing about what did not happen."""
+    """A run proves nothing about what did not happen; a short one cannot get round to everything."""
     done = injector.count()
     for kind in sorted(run.planned):
-        if not done[kind]:
+        if not done[kind] and run.options.seconds >= ALL_FAULTS_SECONDS:
             result.wrong("fault never happened", kind)
     doubled = sum(pod.link.ticks_doubled for pod in run.fleet)
     if doubled:

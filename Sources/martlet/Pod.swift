@@ -1,3 +1,4 @@
+import CMartlet
 import Foundation
 import GatewayAdmission
 import GatewayConfiguration
@@ -103,6 +104,7 @@ final class Pod: Sendable {
         let port = try await pod.listen()
         readiness.set(.ready)
         Greeting.print(settings: settings, port: port, madeKey: master.madeKey, models: live.listing.modelNames())
+        cmartlet_release_code()
         return pod
     }
 

@@ -50,6 +50,10 @@ int cmartlet_prefer_latency(void);
 /// Lets the calling thread give way: SCHED_BATCH, whose wake-up takes the core from nobody, and a nice value (0...19)
 /// at least this high. It can not be taken back. 0, or the errno.
 int cmartlet_prefer_others(int nice);
+
+/// Gives back the pages of code, the process's own and its libraries', that starting has touched and serving does not
+/// need. They are unchanged parts of files: what is needed again is mapped again from the page cache.
+void cmartlet_release_code(void);
 /// Names the calling thread for ps and top; what is beyond 15 bytes is cut off.
 void cmartlet_name_thread(const char *name);
 

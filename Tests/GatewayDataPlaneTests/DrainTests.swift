@@ -13,7 +13,8 @@ struct DrainTests {
         let isOver = DispatchSemaphore(value: 0)
         try await withTaskExecutorPreference(BlockingExecutor.shared) {
             try body {
-                Task {
+                // Elsewhere it could wait long for a thread that tests block.
+                Task(executorPreference: BlockingExecutor.shared) {
                     await gateway.server.drain()
                     isOver.signal()
                 }

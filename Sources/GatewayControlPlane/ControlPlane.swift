@@ -75,6 +75,7 @@ package struct ControlPlane: ControlHandler {
         guard let allowed = route.access.roles else { return nil }
         try await self.dependencies.resolve(request.credential)
         let entry = try self.authenticator.authenticate(request.credential, now: self.dependencies.clock.now())
+        if !entry.isMaster, let refusal = self.dependencies.path(of: entry).refusal { throw .gateway(refusal) }
         guard entry.rules.routes.allows(path, family: route.family) else {
             throw .gateway(entry.rules.routes.refusal(of: path))
         }

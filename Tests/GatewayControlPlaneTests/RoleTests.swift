@@ -132,6 +132,19 @@ struct RoleTests {
         #expect(await post("internal_user_viewer", "/key/generate", "{}").status == 403)
     }
 
+    @Test("are none for a key whose user nobody made, or whose owner is blocked")
+    func withoutUser() async throws {
+        let fixture = ControlFixture()
+        let key = try await fixture.makeKey(#"{"user_id":"a name"}"#)
+        #expect(await fixture.post("/key/generate", key: key).status == 403)
+        #expect(await fixture.get("/key/info", key: key).status == 200)
+        let made = await fixture.post("/user/new", #"{"user_id":"ann","user_role":"proxy_admin"}"#)
+        let admin = try #require(made.json["key"] as? String)
+        #expect(await fixture.get("/user/list", key: admin).status == 200)
+        #expect(await fixture.post("/user/update", #"{"user_id":"ann","blocked":true}"#).status == 200)
+        #expect(await fixture.get("/user/list", key: admin).status == 401)
+    }
+
     @Test("see keys of their own, of their teams, or all")
     func visibleKeys() async throws {
         let fixture = ControlFixture()

@@ -43,10 +43,10 @@ struct RoleSet: OptionSet, Hashable, Sendable {
     init(of key: KeyEntry, entities: EntityDirectory) {
         if key.isMaster {
             self = .proxyAdmin
-        } else if let userID = key.record.userID {
-            let role = entities.entry(.user, userID)?.record.role
-            self = Self.userRoles.first { $0.name == role }?.role ?? .internalUser
+        } else if let user = entities.entry(.user, key.record.userID) {
+            self = Self.userRoles.first { $0.name == user.record.role }?.role ?? .internalUser
         } else {
+            // A user that nobody made is a name on a key, and gives it no rights.
             self = .bareKey
         }
     }

@@ -245,4 +245,31 @@ package enum EntityStoreConformance {
             }
         }
     }
+
+    /// What a store that is a ledger as well must answer for the spend of users, teams and members.
+    package static func countsSpend(_ store: any EntityStore & LedgerStore) async throws {
+        let payers: [(user: String?, team: String?)] = [
+            ("ann", "t"), ("ann", nil), ("bob", "t"), (nil, "t"), (nil, nil),
+        ]
+        let events = payers.enumerated().map { index, owner in
+            var event = UsageEvent.sample(
+                index + 1,
+                payer: PayerIdentity(
+                    keyID: VirtualKeyID(UUIDBits(high: 9, low: UInt64(index))),
+                    digest: KeyDigest((1, 2, 3, UInt64(index))), userID: owner.user, teamID: owner.team))
+            event.cost = NanoUSD(rawValue: Int64(1) << (index * 4))
+            return event
+        }
+        let position = try await store.takeStream(JournalID(UUIDBits(high: 7, low: 7)))
+        _ = try await store.append(events, at: position)
+        _ = try await store.fold()
+        func spend(_ kind: EntityKind, _ ids: String...) async throws -> [String: Int64] {
+            try await store.spend(of: kind, ids: ids).mapValues(\.rawValue)
+        }
+        #expect(try await spend(.user, "ann", "bob", "nobody") == ["ann": 0x11, "bob": 0x100])
+        #expect(try await spend(.team, "t", "u") == ["t": 0x1101])
+        #expect(try await spend(.teamMember, "t\nann", "t\nbob", "t\nnobody", "t") == ["t\nann": 1, "t\nbob": 0x100])
+        #expect(try await spend(.budget, "b") == [:])
+        #expect(try await spend(.user) == [:])
+    }
 }

@@ -13,4 +13,9 @@ struct PostgresEntityTests {
                 store: store, changes: { try await store.changes(after: 0, limit: 1000) })
         }
     }
+
+    @Test("show what users, teams and members have spent")
+    func countsSpend() async throws {
+        try await EntityStoreConformance.countsSpend(try await PostgresBench.freshStore())
+    }
 }

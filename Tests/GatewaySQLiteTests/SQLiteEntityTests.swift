@@ -27,4 +27,12 @@ struct SQLiteEntityTests {
             }
         }
     }
+
+    @Test("show what users, teams and members have spent")
+    func countsSpend() async throws {
+        let ledger = try TemporaryLedger()
+        let store = try ledger.open()
+        try await EntityStoreConformance.countsSpend(store)
+        try store.close()
+    }
 }

@@ -30,7 +30,7 @@ extension ConfigurationSchema {
         rows("worker_registry", .any, .unsupported("pods need no registry; remove the key")),
         rows(
             "teams default_team_settings", .any,
-            .unsupported("teams are not served by this version; remove the key")))
+            .unsupported("teams come from the management API (/team/new); remove the key")))
 
     static let modelEntryKeys: [Key] = join(
         rows("model_name", .text, .supported("The name callers use; may hold one `*`.")),

@@ -24,6 +24,8 @@ extension Journal {
         } catch {
             throw .unavailable("cannot open the journal in \(directory)")
         }
+        let journal: Journal
+        let recovery: JournalRecovery
         do throws(LedgerError) {
             let journalID = try Self.identity(
                 directory: directory, creates: existing == nil, clock: clock, files: files)
@@ -36,14 +38,17 @@ extension Journal {
                 directory: directory, journalID: opening.journalID, configuration: configuration, files: files,
                 segments: segments, lastSequence: opening.survey.lastSequence ?? 0)
             for intent in opening.orphans { try writer.write(UsageEvent(orphaned: intent)) }
-            let journal = Journal(writer: writer, lockDescriptor: lock)
-            try journal.sync()
-            try journal.startSyncing(every: configuration.syncInterval)
-            return (journal, opening.recovery)
+            journal = Journal(writer: writer, lockDescriptor: lock)
+            recovery = opening.recovery
         } catch {
             files.close(lock)
             throw error
         }
+        // From here on the journal gives the lock's descriptor back, also when one of these fails. Closed twice, it is
+        // somebody else's the second time.
+        try journal.sync()
+        try journal.startSyncing(every: configuration.syncInterval)
+        return (journal, recovery)
     }
 
     /// Someone who looks at the journal takes the lock for an instant to see whether it is held, hence a few tries.

@@ -190,6 +190,7 @@ struct JournalFaultTests {
                 let files = FaultyJournalFiles(isLasting ? .from(failing) : .once(failing))
                 var ledger = Ledger()
                 self.run(directory, files: files, ledger: &ledger)
+                #expect(files.closedTwice.isEmpty && files.openDescriptors.isEmpty, "call \(failing) fails")
                 if files.calls < failing { break }
                 let (journal, _) = try openJournal(directory)
                 let contents = try JournalReader(directory: directory.path).read()

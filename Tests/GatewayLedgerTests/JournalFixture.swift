@@ -52,7 +52,8 @@ final class TemporaryDirectory: Sendable {
     }
 }
 
-/// The real file system, but one call, or every call from one on, fails.
+/// The real file system, but one call, or every call from one on, fails. Keeps account of descriptors: one that is
+/// closed twice is, the second time, somebody else's.
 final class FaultyJournalFiles: JournalFiles {
     enum Pattern: Sendable {
         case never
@@ -66,6 +67,7 @@ final class FaultyJournalFiles: JournalFiles {
     /// Only calls of this operation count. `nil`: all do.
     private let operation: String?
     private let count = Mutex(0)
+    private let descriptors = Mutex<(open: Set<Int32>, closedTwice: [Int32])>(([], []))
 
     init(_ pattern: Pattern, operation: String? = nil, code: Int32 = EIO) {
         self.pattern = Mutex(pattern)
@@ -74,6 +76,10 @@ final class FaultyJournalFiles: JournalFiles {
     }
 
     var calls: Int { self.count.withLock { $0 } }
+    /// Descriptors given out and not closed.
+    var openDescriptors: Set<Int32> { self.descriptors.withLock { $0.open } }
+    /// Descriptors that were not open when they were closed; the system never heard of these closes.
+    var closedTwice: [Int32] { self.descriptors.withLock { $0.closedTwice } }
     func heal() { self.pattern.withLock { $0 = .never } }
 
     private func pass(_ operation: String, _ path: String) throws(FileFailure) {
@@ -109,9 +115,18 @@ final class FaultyJournalFiles: JournalFiles {
     }
     func open(_ path: String, create: Bool) throws(FileFailure) -> Int32 {
         try self.pass("open", path)
-        return try self.real.open(path, create: create)
+        let descriptor = try self.real.open(path, create: create)
+        self.descriptors.withLock { _ = $0.open.insert(descriptor) }
+        return descriptor
     }
-    func close(_ descriptor: Int32) { self.real.close(descriptor) }
+    func close(_ descriptor: Int32) {
+        let isOpen = self.descriptors.withLock { descriptors in
+            if descriptors.open.remove(descriptor) != nil { return true }
+            descriptors.closedTwice.append(descriptor)
+            return false
+        }
+        if isOpen { self.real.close(descriptor) }
+    }
     func size(_ descriptor: Int32, path: String) throws(FileFailure) -> Int {
         try self.pass("size", path)
         return try self.real.size(descriptor, path: path)

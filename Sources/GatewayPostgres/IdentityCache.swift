@@ -1,48 +1,61 @@
 import GatewayCore
 import Synchronization
 
-/// Row numbers of payers and routes by object: calls share the object as long as a key or deployment stands. Holds the
-/// objects, so that an address is never reused. All is forgotten with every new connection: a server that a failover
-/// has put in the other's place may not have the rows.
-final class IdentityCache: Sendable {
-    struct Numbers: Sendable {
-        var payers: [ObjectIdentifier: (object: PayerIdentity, id: Int32)] = [:]
-        var routes: [ObjectIdentifier: (object: RouteIdentity, id: Int32)] = [:]
+/// Row numbers of payers or routes. Calls share the object of theirs as long as a key or deployment stands, and what the
+/// journal gives back has one for each of its segments; so an object that is new is looked for by its content before the
+/// database is asked. Holds the objects, so that an address is never reused. All is forgotten with every new connection:
+/// a server that a failover has put in the other's place may not have the rows.
+final class IdentityCache<Identity: StoredIdentity>: Sendable {
+    private struct State {
+        var byObject: [ObjectIdentifier: (object: Identity, id: Int32)] = [:]
+        var byContent: [[UInt8]: Int32] = [:]
         var generation = 0
-    }
 
-    /// When so many are known, all are forgotten and looked up anew: about 4 MiB at most.
-    static let entriesMax = 32_768
+        mutating func id(of object: Identity) -> Int32? {
+            if let known = self.byObject[ObjectIdentifier(object)] { return known.id }
+            guard let id = self.byContent[object.content] else { return nil }
+            self.know(object, id)
+            return id
+        }
 
-    private let numbers = Mutex(Numbers())
-
-    /// What is known under this generation of the connection.
-    func numbers(generation: Int) -> Numbers {
-        self.numbers.withLock { numbers in
-            if numbers.generation != generation { numbers = Numbers(generation: generation) }
-            return numbers
+        mutating func know(_ object: Identity, _ id: Int32) {
+            if self.byObject.count >= IdentityCache.entriesMax { self.byObject.removeAll() }
+            self.byObject[ObjectIdentifier(object)] = (object, id)
         }
     }
 
-    func add(payers: [(PayerIdentity, Int32)], generation: Int) {
-        self.numbers.withLock { numbers in
-            guard numbers.generation == generation else { return }
-            if numbers.payers.count + payers.count > Self.entriesMax { numbers.payers.removeAll() }
-            for (object, id) in payers { numbers.payers[ObjectIdentifier(object)] = (object, id) }
+    /// When so many are known, all are forgotten and looked up anew: about 10 MiB at most.
+    static var entriesMax: Int { 32_768 }
+
+    private let state = Mutex(State())
+
+    /// What is known under this generation of the connection. `nil`: nothing.
+    func ids(of objects: [Identity], generation: Int) -> [Int32?] {
+        self.state.withLock { state in
+            if state.generation != generation { state = State(generation: generation) }
+            return objects.map { state.id(of: $0) }
         }
     }
 
-    func add(routes: [(RouteIdentity, Int32)], generation: Int) {
-        self.numbers.withLock { numbers in
-            guard numbers.generation == generation else { return }
-            if numbers.routes.count + routes.count > Self.entriesMax { numbers.routes.removeAll() }
-            for (object, id) in routes { numbers.routes[ObjectIdentifier(object)] = (object, id) }
+    func add(_ objects: [Identity], ids: [Int32], generation: Int) {
+        self.state.withLock { state in
+            guard state.generation == generation else { return }
+            if state.byContent.count + objects.count > Self.entriesMax { state.byContent.removeAll() }
+            for (object, id) in zip(objects, ids) {
+                state.byContent[object.content] = id
+                state.know(object, id)
+            }
         }
     }
 }
 
-extension PayerIdentity {
+/// What has a row number by its content.
+protocol StoredIdentity: AnyObject, Sendable {
     /// The fields one after the other with their lengths, so that equal bytes mean equal content.
+    var content: [UInt8] { get }
+}
+
+extension PayerIdentity: StoredIdentity {
     var content: [UInt8] {
         var bytes: [UInt8] = []
         bytes.appendBigEndian(self.keyID.bits.high)
@@ -56,8 +69,7 @@ extension PayerIdentity {
     }
 }
 
-extension RouteIdentity {
-    /// As `PayerIdentity.content`.
+extension RouteIdentity: StoredIdentity {
     var content: [UInt8] {
         var bytes: [UInt8] = []
         for text in [self.modelGroup, self.model, self.provider, self.deploymentID, self.priceVersion] {

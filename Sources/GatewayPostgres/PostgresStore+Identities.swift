@@ -41,37 +41,32 @@ extension PostgresStore {
         payers: [Int32], routes: [Int32], generation: Int
     ) {
         let generation = try await self.writer.openGeneration()
-        var known = self.identities.numbers(generation: generation)
-        var newPayers: [ObjectIdentifier: PayerIdentity] = [:]
-        var newRoutes: [ObjectIdentifier: RouteIdentity] = [:]
-        for event in events {
-            let (payer, route) = (ObjectIdentifier(event.payer), ObjectIdentifier(event.route))
-            if known.payers[payer] == nil { newPayers[payer] = event.payer }
-            if known.routes[route] == nil { newRoutes[route] = event.route }
-        }
-        if !newPayers.isEmpty {
-            let found = try await self.payerNumbers(Array(newPayers.values))
-            for (object, id) in found { known.payers[ObjectIdentifier(object)] = (object, id) }
-            self.identities.add(payers: found, generation: generation)
-        }
-        if !newRoutes.isEmpty {
-            let found = try await self.routeNumbers(Array(newRoutes.values))
-            for (object, id) in found { known.routes[ObjectIdentifier(object)] = (object, id) }
-            self.identities.add(routes: found, generation: generation)
-        }
-        var (payers, routes): ([Int32], [Int32]) = ([], [])
-        payers.reserveCapacity(events.count)
-        routes.reserveCapacity(events.count)
-        for event in events {
-            payers.append(known.payers[ObjectIdentifier(event.payer)]?.id ?? 0)
-            routes.append(known.routes[ObjectIdentifier(event.route)]?.id ?? 0)
-        }
+        let payers = try await self.ids(
+            of: events.map(\.payer), in: self.payerIDs, generation: generation, lookUp: self.payerNumbers)
+        let routes = try await self.ids(
+            of: events.map(\.route), in: self.routeIDs, generation: generation, lookUp: self.routeNumbers)
         return (payers, routes, generation)
     }
 
-    private func payerNumbers(_ payers: [PayerIdentity]) async throws(PostgresError) -> [(PayerIdentity, Int32)] {
+    /// The row number of each object, from the database where the cache has none.
+    private func ids<Identity>(
+        of objects: [Identity], in cache: IdentityCache<Identity>, generation: Int,
+        lookUp: ([Identity]) async throws(PostgresError) -> [Int32]
+    ) async throws(PostgresError) -> [Int32] {
+        let known = cache.ids(of: objects, generation: generation)
+        var unknown: [ObjectIdentifier: Identity] = [:]
+        for (object, id) in zip(objects, known) where id == nil { unknown[ObjectIdentifier(object)] = object }
+        if unknown.isEmpty { return known.compactMap { $0 } }
+        let asked = Array(unknown.values)
+        let found = try await lookUp(asked)
+        cache.add(asked, ids: found, generation: generation)
+        let new = Dictionary(uniqueKeysWithValues: zip(asked.map(ObjectIdentifier.init), found))
+        return zip(objects, known).map { object, id in id ?? new[ObjectIdentifier(object)] ?? 0 }
+    }
+
+    private func payerNumbers(_ payers: [PayerIdentity]) async throws(PostgresError) -> [Int32] {
         let contents = payers.map(\.content)
-        let ids = try await self.ids(of: contents, Self.payersByContent) { missing in
+        return try await self.ids(of: contents, Self.payersByContent) { missing in
             let missing = missing.map { payers[$0] }
             var parameters = PostgresParameters()
             parameters.bytesArray(missing) { $0.content }
@@ -81,12 +76,11 @@ extension PostgresStore {
             parameters.textArray(missing) { $0.teamID }
             return (Self.payersInserted, parameters)
         }
-        return zip(payers, ids).map { ($0, $1) }
     }
 
-    private func routeNumbers(_ routes: [RouteIdentity]) async throws(PostgresError) -> [(RouteIdentity, Int32)] {
+    private func routeNumbers(_ routes: [RouteIdentity]) async throws(PostgresError) -> [Int32] {
         let contents = routes.map(\.content)
-        let ids = try await self.ids(of: contents, Self.routesByContent) { missing in
+        return try await self.ids(of: contents, Self.routesByContent) { missing in
             let missing = missing.map { routes[$0] }
             var parameters = PostgresParameters()
             parameters.bytesArray(missing) { $0.content }
@@ -97,7 +91,6 @@ extension PostgresStore {
             parameters.textArray(missing) { $0.priceVersion }
             return (Self.routesInserted, parameters)
         }
-        return zip(routes, ids).map { ($0, $1) }
     }
 
     /// Looks up, adds what is missing, looks up again: a row that another pod added meanwhile is found the second time.

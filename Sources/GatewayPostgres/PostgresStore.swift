@@ -13,7 +13,8 @@ package final class PostgresStore: Sendable {
     let writer: PostgresConnection
     /// Keys, models, usage rows, all other reading, and maintenance.
     let reader: PostgresConnection
-    let identities: IdentityCache
+    let payerIDs = IdentityCache<PayerIdentity>()
+    let routeIDs = IdentityCache<RouteIdentity>()
     /// Of all connections to this server, the listener's too.
     let reach = PostgresReach()
     private let news: (stream: AsyncStream<Int64>, continuation: AsyncStream<Int64>.Continuation)
@@ -43,7 +44,6 @@ package final class PostgresStore: Sendable {
         } catch {
             throw error.ledgerError
         }
-        self.identities = IdentityCache()
         self.news = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 

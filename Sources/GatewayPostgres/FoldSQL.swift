@@ -52,11 +52,11 @@ enum FoldSQL {
     /// Rows of one stream that one fold takes at most: with 64 pods behind, about a second's work.
     static let rowsPerStreamMax = 5000
 
-    /// Between two folds of a fleet at least: more rows in one fold mean fewer updates of sums, and less of the
-    /// database's time.
+    /// Between two folds of a fleet at least: more rows in one fold mean fewer updates of sums, which are most of its
+    /// cost.
     /// A time in the future is of a clock that was set back, and holds nobody up for long.
     static let isEarly =
-        "folded_at BETWEEN clock_timestamp() - interval '500 milliseconds' AND clock_timestamp() + interval '10 seconds'"
+        "folded_at BETWEEN clock_timestamp() - interval '1 second' AND clock_timestamp() + interval '10 seconds'"
 
     /// The fold (reference for the race it avoids: the shard's lock is economy only; what counts is that `folded` moves
     /// by compare-and-set and that only rows of a moved stream are read). It checks itself: streams have no gaps, so as

@@ -15,7 +15,7 @@ struct FoldSharingTests {
         try await PostgresBench.query("UPDATE martlet.fold_shard SET folded_at = now() + interval '9 s'", in: database)
         #expect(try await store.foldIfDue())
         #expect(try await store.counter(.total) == .zero)
-        try await PostgresBench.query("UPDATE martlet.fold_shard SET folded_at = now() - interval '1 s'", in: database)
+        try await PostgresBench.query("UPDATE martlet.fold_shard SET folded_at = now() - interval '2 s'", in: database)
         #expect(try await !store.foldIfDue())
         #expect(try await store.counter(.total).requests == 10)
         #expect(try await store.verify() == [])

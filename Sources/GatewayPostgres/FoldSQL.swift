@@ -61,21 +61,19 @@ enum FoldSQL {
     /// The fold (reference for the race it avoids: the shard's lock is economy only; what counts is that `folded` moves
     /// by compare-and-set and that only rows of a moved stream are read). It checks itself: streams have no gaps, so as
     /// many rows must be read as the positions advance, else the division fails and everything rolls back.
-    /// The answer is the number of rows, and whether some stream has more than one fold takes.
+    /// The answer is the number of rows, and whether some stream has more than one fold takes. It waits for a fold that
+    /// is under way; the positions that it has read before are old then, and the compare-and-set leaves out what moved.
     /// - Parameters:
     ///   - isRecent: looks at partitions of the last hour only; with a backlog the check fails and the caller runs the
     ///     other form.
-    ///   - isShared: does nothing when another pod is at it or was so a moment ago; else it waits for the other one. The
-    ///     positions that a fold has read before it waited are old then, and the compare-and-set leaves out what moved.
-    static func fold(isRecent: Bool, saturating: Bool, isShared: Bool) -> PostgresStatement {
-        let lock = isShared ? "AND NOT (\(Self.isEarly)) FOR UPDATE SKIP LOCKED" : "FOR UPDATE"
+    static func fold(isRecent: Bool, saturating: Bool) -> PostgresStatement {
         let bound = isRecent ? "AND u.applied_at >= now() - interval '1 hour'" : ""
         return PostgresStatement(
             nil,
             """
             WITH s AS MATERIALIZED (
                 UPDATE {s}.fold_shard SET folded_at = clock_timestamp()
-                WHERE shard = (SELECT shard FROM {s}.fold_shard WHERE shard = 0 \(lock)) RETURNING shard
+                WHERE shard = (SELECT shard FROM {s}.fold_shard WHERE shard = 0 FOR UPDATE) RETURNING shard
             ), w AS MATERIALIZED (
                 SELECT f.stream_id, f.folded AS low, least(p.applied, f.folded + \(Self.rowsPerStreamMax)) AS high,
                     p.applied

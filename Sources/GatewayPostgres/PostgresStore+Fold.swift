@@ -2,25 +2,38 @@ import GatewayCore
 import GatewayLedger
 
 extension PostgresStore {
-    /// 0: nothing to fold. 1: some pod has folded a moment ago (`FoldSQL.isEarly`). 2: there are rows, and it is time.
-    private static let due = PostgresStatement(
-        "fold_due", isRead: true,
+    private static let rowsLeft = """
+        EXISTS (
+            SELECT FROM {s}.fold_position f JOIN {s}.stream p USING (stream_id) WHERE p.applied > f.folded)
         """
-        SELECT CASE WHEN $1 AND \(FoldSQL.isEarly) THEN 1 WHEN EXISTS (
-            SELECT FROM {s}.fold_position f JOIN {s}.stream p USING (stream_id) WHERE p.applied > f.folded
-        ) THEN 2 ELSE 0 END FROM {s}.fold_shard WHERE shard = 0
+    private static let standing = PostgresStatement(
+        "fold_standing", isRead: true, "SELECT \(PostgresStore.rowsLeft)")
+    /// 0: nothing to fold. 1: some pod is at it or was so a moment ago (`FoldSQL.isEarly`). 2: it is this pod's turn. In
+    /// a statement of its own, because the fold itself is planned anew each time, and of 64 pods one has the turn.
+    private static let claim = PostgresStatement(
+        "fold_claim",
+        """
+        WITH c AS (
+            UPDATE {s}.fold_shard SET folded_at = clock_timestamp()
+            WHERE shard = (
+                SELECT shard FROM {s}.fold_shard
+                WHERE shard = 0 AND NOT (\(FoldSQL.isEarly)) AND \(PostgresStore.rowsLeft) FOR UPDATE SKIP LOCKED
+            ) RETURNING shard
+        )
+        SELECT CASE WHEN EXISTS (SELECT FROM c) THEN 2 WHEN \(FoldSQL.isEarly) OR \(PostgresStore.rowsLeft) THEN 1
+            ELSE 0 END
+        FROM {s}.fold_shard WHERE shard = 0
         """)
-    private static let plainFold = FoldSQL.fold(isRecent: true, saturating: false, isShared: false)
-    private static let sharedFold = FoldSQL.fold(isRecent: true, saturating: false, isShared: true)
-    private static let wholeFold = FoldSQL.fold(isRecent: false, saturating: true, isShared: false)
+    private static let recentFold = FoldSQL.fold(isRecent: true, saturating: false)
+    private static let wholeFold = FoldSQL.fold(isRecent: false, saturating: true)
 
     /// Any pod may fold at any time; while one does, the others' calls wait for it. All rows that were there when the
     /// call began are counted when it returns. A call with nothing to do costs one look at the positions.
     /// - Throws: `.corrupt` when rows are missing that the positions say are there: nothing was counted then.
     package func fold() async throws(LedgerError) -> Int {
         var rows = 0
-        while try await self.standing(isShared: false) == 2 {
-            let (folded, isMore) = try await self.foldChunk(Self.plainFold)
+        while try await self.run(Self.standing, on: self.writer).bool(0, 0) {
+            let (folded, isMore) = try await self.foldChunk(Self.recentFold)
             rows += folded
             if !isMore { break }
         }
@@ -28,22 +41,13 @@ extension PostgresStore {
     }
 
     package func foldIfDue() async throws(LedgerError) -> Bool {
-        switch try await self.standing(isShared: true) {
+        switch try await self.run(Self.claim, on: self.writer).integer(0, 0) {
         case 0: return false
         case 1: return true
         default: break
         }
-        var (folded, isMore) = try await self.foldChunk(Self.sharedFold)
-        let isMine = folded > 0
-        while isMore { (folded, isMore) = try await self.foldChunk(Self.plainFold) }
-        // Nothing: another pod is at it, perhaps since before this pod's last rows came.
-        return !isMine
-    }
-
-    private func standing(isShared: Bool) async throws(LedgerError) -> Int64 {
-        var parameters = PostgresParameters()
-        parameters.bool(isShared)
-        return try await self.run(Self.due, parameters, on: self.writer).integer(0, 0)
+        while try await self.foldChunk(Self.recentFold).isMore {}
+        return false
     }
 
     private func foldChunk(_ statement: PostgresStatement) async throws(LedgerError) -> (rows: Int, isMore: Bool) {

@@ -76,7 +76,7 @@ def check(martlet, mock, sent, core):
     }
 
 
-def markdown(result):
+def markdown(name, result):
     served, booked = result["provider"], result["ledger"]
     tokens = {
         side: f"{counts['prompt_tokens']:,} | {counts['completion_tokens']:,}"
@@ -85,7 +85,7 @@ def markdown(result):
     verdict = "exact" if result["is_exact"] else "**DIFFERS**"
     return "\n".join(
         [
-            f"Ledger against provider: {verdict}. Exit status of `ledger verify` {result['verify_status']}, of export "
+            f"Ledger of {name} against provider: {verdict}. Exit status of `ledger verify` {result['verify_status']}, of export "
             f"{result['export_status']} ({result['seconds']} s, {result['data_mib']} MiB of journal and ledger).",
             "",
             "| | calls | prompt tokens | completion tokens |",

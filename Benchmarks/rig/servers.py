@@ -1,11 +1,14 @@
 """The servers that are measured, and the mock provider behind them. Each knows its port, processes and version."""
 
+import asyncio
 import http.client
 import json
 import os
 import re
 import secrets
 import subprocess
+import sys
+import tempfile
 import time
 
 import processes
@@ -239,4 +242,28 @@ class Martlet(Server):
         return f"{first_line([self.program, '--version'])} ({revision})"
 
 
-KINDS = {kind.name: kind for kind in (Direct, Nginx, HAProxy, Martlet)}
+class MartletOnPostgres(Martlet):
+    """The same with its ledger in PostgreSQL: one pod of a fleet. The database shares the rig's core, so that the
+    gateway's own CPU is all that its core shows."""
+
+    name = "martlet-postgres"
+    database = None
+    room = None  # not in the run's directory, which the database's account may not reach; goes with the process
+
+    def start(self):
+        sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
+        import postgres  # only here, because the other servers need no database programs
+
+        self.room = tempfile.TemporaryDirectory(prefix="martlet-bench-", ignore_cleanup_errors=True)
+        os.chmod(self.room.name, 0o755)
+        self.database = postgres.Server(f"{self.room.name}/postgres", False)
+        self.database.create()
+        asyncio.run(self.database.start())
+        asyncio.run(self.database.demand("CREATE DATABASE bench", "postgres"))
+        url = self.database.url("bench")
+        self.config = self.write(
+            "config.yaml", MARTLET % {"upstream": self.upstream} + f"general_settings:\n  database_url: {url}\n")
+        return super().start()
+
+
+KINDS = {kind.name: kind for kind in (Direct, Nginx, HAProxy, Martlet, MartletOnPostgres)}

@@ -55,9 +55,9 @@ def measure(bench, say):
         "rss_mib": samples,
         "runs": results,
         "failures": failures,
-        "ledger": checked,
+        "ledgers": {martlet.name: checked},
     }
-    return document, [_markdown(bench, samples, growth, failures), ledger.markdown(checked)]
+    return document, [_markdown(bench, samples, growth, failures), ledger.markdown(martlet.name, checked)]
 
 
 def _markdown(bench, samples, growth, failures):

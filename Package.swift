@@ -50,6 +50,7 @@ let package = Package(
     targets: [
         .target(name: "CMartlet"),
         .systemLibrary(name: "CPostgres", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         library("GatewayCore", []),
         library("GatewayWire", ["GatewayCore", "CMartlet"]),
         library("GatewayPricing", ["GatewayCore"]),
@@ -59,6 +60,8 @@ let package = Package(
         library("GatewayLedger", ["GatewayCore", "CMartlet"]),
         library("GatewaySQLite", ["GatewayLedger", "GatewayCore", grdb, grdbSQLite]),
         library("GatewayPostgres", ["GatewayLedger", "GatewayCore", "CPostgres"]),
+        library(
+            "GatewayRedis", ["GatewayLedger", "GatewayCore", "CHiredis", nioCore, nioPosix, nioSSL, logging]),
         library("GatewayFleet", ["GatewayLedger", "GatewayAdmission", "GatewayCore", logging]),
         library(
             "GatewayDataPlane",
@@ -105,6 +108,8 @@ let package = Package(
         tests("GatewayLedgerTests", ["GatewayLedger", "GatewayCore", "CMartlet"]),
         tests("GatewaySQLiteTests", ["GatewaySQLite", "GatewayLedger", "GatewayCore", grdb]),
         tests("GatewayPostgresTests", ["GatewayPostgres", "GatewayLedger", "GatewayCore"]),
+        tests(
+            "GatewayRedisTests", ["GatewayRedis", "GatewayPostgres", "GatewayLedger", "GatewayCore", nioCore, logging]),
         tests("GatewayFleetTests", ["GatewayFleet", "GatewayLedger", "GatewayAdmission", "GatewayCore", logging]),
         tests(
             "GatewayControlPlaneTests",

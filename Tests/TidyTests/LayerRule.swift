@@ -9,6 +9,7 @@ enum LayerRule {
     static let targets: [String: Target] = [
         "CMartlet": Target(layer: 0, outside: []),
         "CPostgres": Target(layer: 0, outside: []),
+        "CHiredis": Target(layer: 0, outside: []),
         "GatewayCore": Target(layer: 0, outside: []),
         "GatewayWire": Target(layer: 1, outside: []),
         "GatewayProviders": Target(layer: 2, outside: []),
@@ -17,6 +18,7 @@ enum LayerRule {
         "GatewayAdmission": Target(layer: 2, outside: []),
         "GatewayLedger": Target(layer: 3, outside: ["Dispatch", "Logging"]),
         "GatewayPostgres": Target(layer: 4, outside: ["CPostgres"]),
+        "GatewayRedis": Target(layer: 4, outside: ["CHiredis", "NIO*", "Logging"]),
         "GatewayFleet": Target(layer: 5, outside: ["Logging"]),
         "GatewaySQLite": Target(layer: 4, outside: ["GRDB*", "Foundation", "Logging"]),
         "GatewayDataPlane": Target(layer: 6, outside: ["NIO*", "Crypto", "Logging"]),

@@ -37,6 +37,7 @@ martlet_has() {
     case "$1" in
         libsqlite3-dev) [ -e /usr/include/sqlite3.h ] || pkg-config --exists sqlite3 2>/dev/null ;;
         libpq-dev) [ -e /usr/include/postgresql/libpq-fe.h ] || pkg-config --exists libpq 2>/dev/null ;;
+        libhiredis-dev) [ -e /usr/include/hiredis/hiredis.h ] || pkg-config --exists hiredis 2>/dev/null ;;
         haproxy) [ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null 2>&1 ;;
         postgresql) ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 ;;
         python3-venv) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ;;

@@ -76,15 +76,15 @@ let package = Package(
         library(
             "GatewayConfiguration",
             [
-                "GatewayControlPlane", "GatewayDataPlane", "GatewayPostgres", "GatewayRouting", "GatewayPricing",
-                "GatewayProviders", "GatewayLedger", "GatewayCore", yams,
+                "GatewayControlPlane", "GatewayDataPlane", "GatewayPostgres", "GatewayRedis", "GatewayRouting",
+                "GatewayPricing", "GatewayProviders", "GatewayLedger", "GatewayCore", yams,
             ], settings: small),
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "GatewayConfiguration", "GatewayControlPlane", "GatewayDataPlane", "GatewayFleet", "GatewayPostgres",
-                "GatewaySQLite", "GatewayLedger", "GatewayRouting", "GatewayAdmission", "GatewayPricing",
-                "GatewayProviders", "GatewayCore", "CMartlet", argumentParser, logging, crypto,
+                "GatewayConfiguration", "GatewayControlPlane", "GatewayDataPlane", "GatewayFleet", "GatewayRedis",
+                "GatewayPostgres", "GatewaySQLite", "GatewayLedger", "GatewayRouting", "GatewayAdmission",
+                "GatewayPricing", "GatewayProviders", "GatewayCore", "CMartlet", argumentParser, logging, crypto,
             ], swiftSettings: small),
         // Built by scripts/bench-fleet alone.
         .executableTarget(
@@ -117,7 +117,8 @@ let package = Package(
         tests(
             "GatewayConfigurationTests",
             [
-                "GatewayConfiguration", "GatewayControlPlane", "GatewayDataPlane", "GatewayRouting", "GatewayCore",
+                "GatewayConfiguration", "GatewayControlPlane", "GatewayDataPlane", "GatewayRedis", "GatewayRouting",
+                "GatewayCore",
             ], exclude: ["Golden"]),
         tests("TidyTests", []),
         tests("EndToEndTests", ["martlet"], exclude: ["Python"]),

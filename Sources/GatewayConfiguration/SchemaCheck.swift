@@ -63,7 +63,7 @@ struct SchemaCheck {
                     entry.keyPosition, path, "\(self.name(of: entry)) \(section.place) has no effect",
                     mend: why)
             case .unsupported(let mend):
-                if entry.value.isOff || self.isHarmless(entry) { continue }
+                if entry.value.isOff || self.isHarmless(entry, in: node) { continue }
                 diagnostics.error(
                     entry.keyPosition, path, "\(self.name(of: entry)) \(section.place) is not supported",
                     mend: mend)
@@ -72,7 +72,11 @@ struct SchemaCheck {
     }
 
     /// Values of unsupported keys that ask for nothing we do not do anyway.
-    private static func isHarmless(_ entry: ConfigurationEntry) -> Bool {
+    private static func isHarmless(_ entry: ConfigurationEntry, in section: ConfigurationNode) -> Bool {
+        if entry.key == "cache", let types = section["cache_params"]?["supported_call_types"]?.sequence {
+            // How LiteLLM's users switch Redis on for all but answers.
+            return types.isEmpty
+        }
         guard entry.key.contains("callback") else { return false }
         let names = entry.value.sequence?.map { $0.scalar?.text } ?? [entry.value.scalar?.text]
         return names.allSatisfy { $0 == "prometheus" }

@@ -1,5 +1,6 @@
 import GatewayDataPlane
 import GatewayPostgres
+import GatewayRedis
 import GatewayRouting
 
 /// Everything that a configuration file, the environment and the command line say together, checked: what a pod is
@@ -23,6 +24,12 @@ package struct Settings: Sendable {
     package var storesModels = false
     /// PostgreSQL that holds the ledger. `nil`: SQLite in `dataDirectory`.
     package var database: PostgresSettings?
+    /// Redis that rows travel by on their way into `database`. `nil`: each pod writes for itself.
+    package var redis: RedisSettings?
+    /// Times of that way; `directAfter` is made of the next.
+    package var redisTransport = RedisTransportConfiguration()
+    /// Seconds after which a pod writes by itself when Redis does not work; 0: never.
+    package var redisDirectAfterSeconds = 10
     /// Price catalogue in our own format that takes the place of the shipped one. `nil`: the shipped one.
     package var priceCatalogueFile: String?
     /// HTTP status of a refusal because a budget is spent: 400, 402, 422 or 429.

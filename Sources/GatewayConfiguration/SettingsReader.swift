@@ -24,6 +24,10 @@ struct SettingsReader {
         settings.saltKey = self.saltKey(into: &diagnostics)
         settings.formerSaltKey = self.lookup.value("MARTLET_FORMER_SALT_KEY").map { Secret($0.value) }
         settings.database = self.database(into: &diagnostics)
+        settings.redis = RedisReader(root: self.root, lookup: self.lookup)
+            .read(hasDatabase: settings.database != nil, into: &diagnostics)
+        settings.redisTransport.directAfter =
+            settings.redisDirectAfterSeconds == 0 ? nil : .seconds(settings.redisDirectAfterSeconds)
         settings.storesModels = StoredModelReader.isOn(root: self.root, environment: self.environment)
         self.checkTogether(settings, into: &diagnostics)
     }

@@ -30,6 +30,8 @@ package struct ControlPlaneDependencies: Sendable {
     package var modelAdministration: ModelAdministration?
     /// The other pods. `nil`: this pod is alone.
     package var fleet: (any FleetDirectory)?
+    /// The queue that rows travel by. `nil`: there is none.
+    package var queue: (any QueueDirectory)?
     /// Finds keys that another pod made a moment ago. `nil`: this pod is alone.
     package var keyResolver: (any KeyResolver)?
 

@@ -5,6 +5,8 @@ package struct MartletProcessConfiguration: Sendable {
     package var upstreamPort: Int
     /// Lines below `martlet:`, each `name: value`.
     package var martlet: [String] = []
+    /// Lines below `general_settings:`, after the master key.
+    package var general: [String] = []
     /// Lines below `router_settings:`.
     package var router: [String] = ["num_retries: 0"]
     /// Prices in USD per token of all models. `nil`: not given, so the catalogue's or none.
@@ -37,7 +39,7 @@ package struct MartletProcessConfiguration: Sendable {
                 lines.append("      output_cost_per_token: \(outputCostPerToken)")
             }
         }
-        lines += ["general_settings:", "  master_key: \(MartletProcess.masterKey)"]
+        lines += ["general_settings:", "  master_key: \(MartletProcess.masterKey)"] + self.general.map { "  \($0)" }
         if !self.router.isEmpty { lines += ["router_settings:"] + self.router.map { "  \($0)" } }
         if !self.martlet.isEmpty { lines += ["martlet:"] + self.martlet.map { "  \($0)" } }
         return lines.joined(separator: "\n") + "\n" + self.appendix

@@ -1,6 +1,9 @@
+import Foundation
 import GatewayConfiguration
 import GatewayCore
+import GatewayFleet
 import GatewayLedger
+import GatewayRedis
 import Logging
 
 /// Journal and stores of a pod, recovered.
@@ -10,6 +13,10 @@ struct Ledger {
     let shipper: LedgerShipper
     /// Where shipping runs.
     let thread: BackgroundThread
+    /// `nil`: rows go straight into the store.
+    let transport: RedisTransport?
+    /// Where the pod writes for the fleet, when its turn has come. `nil`: there is no transport.
+    let writerThread: BackgroundThread?
 
     /// Opens both and ships what a former process left, so that spend is exact before the first call.
     static func open(settings: Settings, clock: any WallClock, logger: Logger) async throws -> Ledger {
@@ -25,13 +32,40 @@ struct Ledger {
                 metadata: ["ledger.orphaned": "\(recovery.orphanedIntents)"])
         }
         let stores = try await Stores.open(settings: settings, clock: clock, logger: logger)
+        let transport = try await Self.transport(settings: settings, stores: stores, clock: clock, logger: logger)
         let shipper = LedgerShipper(
-            journal: journal, store: stores.ledger,
+            journal: journal, store: transport?.store ?? stores.ledger,
             configuration: LedgerShipperConfiguration(tick: ledger.tickInterval),
             sleep: { try await Task.sleep(for: $0) })
-        try await shipper.shipNow()
-        return Ledger(
+        let opened = Ledger(
             journal: journal, stores: stores, shipper: shipper,
-            thread: try BackgroundThread(name: "shipper", share: .least))
+            thread: try BackgroundThread(name: "shipper", share: .least), transport: transport,
+            writerThread: try transport.map { _ in try BackgroundThread(name: "fleet-writer", share: .quarter) })
+        do {
+            try await opened.shipAll()
+        } catch LedgerError.unavailable(let reason) where transport != nil {
+            // Calls can be served, and the journal holds what came before; PostgreSQL has answered a moment ago.
+            logger.warning(
+                "What a former process left in the journal waits for Redis", metadata: ["error.message": "\(reason)"])
+        }
+        return opened
+    }
+
+    /// Ships everything in the journal, before the pod's jobs run or after they have ended.
+    func shipAll() async throws {
+        guard let transport = self.transport else { return try await self.shipper.shipNow() }
+        try await transport.whileWriting { try await self.shipper.shipNow() }
+    }
+
+    private static func transport(
+        settings: Settings, stores: Stores, clock: any WallClock, logger: Logger
+    ) async throws -> RedisTransport? {
+        guard let redis = settings.redis, let postgres = stores.postgres else { return nil }
+        logger.info("Rows travel by Redis", metadata: ["redis.target": "\(redis.target)"])
+        let process = ProcessInfo.processInfo
+        return try await RedisTransport(
+            redis, store: postgres, name: "\(process.hostName)/\(process.processIdentifier)",
+            configuration: settings.redisTransport,
+            time: RedisTime(now: FleetTime.system.now, sleep: FleetTime.system.sleep), clock: clock, logger: logger)
     }
 }

@@ -137,6 +137,7 @@ final class Pod: Sendable {
             changePosition: { reader.position }, clock: clock, logger: logger, pod: identity,
             afterMutation: { _ in }, metricsRequireKey: live.initial.metricsRequireKey, randomness: .system)
         dependencies.fleet = membership?.fleet
+        dependencies.queue = ledger.transport
         dependencies.keyResolver = coldKeys
         dependencies.modelAdministration = live.administration {
             do throws(LedgerError) { try await live.reloadStored() } catch {
@@ -172,6 +173,9 @@ final class Pod: Sendable {
                 group.addTask { await self.coldKeys.run() }
                 group.addTask { await self.retention.run() }
                 if let membership = self.membership { group.addTask { await membership.run() } }
+                if let transport = self.ledger.transport {
+                    group.addTask(executorPreference: self.ledger.writerThread) { await transport.run() }
+                }
                 await group.waitForAll()
             }
         }
@@ -191,7 +195,8 @@ final class Pod: Sendable {
         jobs.cancel()
         await jobs.value
         do {
-            try await self.ledger.shipper.shipNow()
+            try await self.ledger.shipAll()
+            await self.ledger.transport?.shutdown()
             await self.membership?.fleet.leave()
             try self.ledger.journal.close()
             try await self.ledger.stores.close()

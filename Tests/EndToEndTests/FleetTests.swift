@@ -226,13 +226,22 @@ struct FleetScene: Sendable {
     let pods: [MartletProcess]
     let key: String
 
-    init(_ scripts: [String: UpstreamScript], count: Int = 3) throws {
+    /// - Parameters:
+    ///   - environment: of all pods, beside the database's address.
+    ///   - general: lines below `general_settings:`, by the pod's number.
+    init(
+        _ scripts: [String: UpstreamScript], count: Int = 3, environment: [String: String] = [:],
+        general: (Int) -> [String] = { _ in [] }
+    ) throws {
         self.server = try PostgresServer()
         self.upstream = try ScriptedUpstream(scripts)
         let url = self.server.url(try self.server.createDatabase())
-        let configuration = MartletProcessConfiguration(self.upstream).yaml
-        self.pods = try (0..<count).map { _ in
-            try MartletProcess(configuration: configuration, environment: ["DATABASE_URL": url])
+        var configuration = MartletProcessConfiguration(self.upstream)
+        self.pods = try (0..<count).map { number in
+            configuration.general = general(number)
+            return try MartletProcess(
+                configuration: configuration.yaml,
+                environment: environment.merging(["DATABASE_URL": url]) { given, _ in given })
         }
         // All at once, on an empty database: each migration is applied by one of them.
         for pod in self.pods { try pod.launch() }

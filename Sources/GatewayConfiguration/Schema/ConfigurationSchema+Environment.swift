@@ -64,8 +64,16 @@ extension ConfigurationSchema {
         Self.twins(
             "SERVER_ROOT_PATH", .unsupported("let the proxy in front cut the path off, then unset it")),
         Self.twins(
-            "REDIS_HOST REDIS_PORT REDIS_PASSWORD REDIS_URL REDIS_SSL REDIS_CLUSTER_NODES",
-            .withoutEffect("pods need no Redis")),
+            "REDIS_URL", .supported("Redis of `use_redis_transaction_buffer`, `rediss://` with TLS.")),
+        Self.twins(
+            """
+            REDIS_HOST REDIS_PORT REDIS_USERNAME REDIS_PASSWORD REDIS_DB REDIS_SSL REDIS_SENTINEL_NODES
+            REDIS_SERVICE_NAME REDIS_SENTINEL_PASSWORD
+            """,
+            .supported("The same in parts; an address wins over them, and so does `litellm_settings.cache_params`.")),
+        Self.twins(
+            "REDIS_CLUSTER_NODES",
+            .supported("Refused with `use_redis_transaction_buffer`: clusters are not supported.")),
         Self.twins(
             "UI_USERNAME UI_PASSWORD PROXY_BASE_URL PROXY_ADMIN_ID LITELLM_LICENSE",
             .withoutEffect("there is no UI in this version")),

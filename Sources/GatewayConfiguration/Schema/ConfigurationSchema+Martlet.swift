@@ -9,6 +9,7 @@ extension ConfigurationSchema {
         Self.timeoutOptions,
         Self.ledgerOptions,
         Self.fleetOptions,
+        Self.redisOptions,
         Self.operationOptions)
 
     /// A year; longer waits are mistakes in the unit.
@@ -137,6 +138,16 @@ extension ConfigurationSchema {
             "adopt_journals_from", .optionalText(\.fleet.adoptionDirectory),
             "With PostgreSQL: a directory on this machine below which other pods have their data directories. Journals "
                 + "there whose pods are dead are shipped and removed."),
+    ]
+
+    private static let redisOptions: [MartletOption] = [
+        .init(
+            "redis_direct_after_seconds", .integer(\.redisDirectAfterSeconds, 0...86_400),
+            "With `use_redis_transaction_buffer`: rows that do not come through Redis for so long go straight into "
+                + "PostgreSQL, until Redis works again; 0: never, they wait in the journal."),
+        .init(
+            "redis_writer_interval_milliseconds", .duration(\.redisTransport.writerInterval, .milliseconds, 10...5000),
+            "With `use_redis_transaction_buffer`: how long the writer gathers rows of all pods for one transaction."),
     ]
 
     private static let operationOptions: [MartletOption] = [

@@ -28,7 +28,7 @@ extension ConfigurationSchema {
         rows("force_ipv4", .boolean, .withoutEffect("both address families are tried")),
         rows(
             """
-            cache_params enable_redis_auth_cache custom_prometheus_metadata_labels custom_prometheus_tags
+            enable_redis_auth_cache custom_prometheus_metadata_labels custom_prometheus_tags
             prometheus_metrics_config prometheus_initialize_budget_metrics public_model_groups langfuse_*
             s3_callback_params datadog_params gcs_* aiohttp_* disable_aiohttp_transport
             disable_end_user_cost_tracking disable_end_user_cost_tracking_prometheus_only
@@ -42,6 +42,12 @@ extension ConfigurationSchema {
             .unsupported(
                 "nothing would be delivered; `prometheus` may stay, /metrics is always on; remove the others"
             )),
+        rows(
+            "cache_params", .mapping,
+            .supported(
+                "Where Redis is, for `use_redis_transaction_buffer`: `url`, or `host`, `port`, `username`, `password`, "
+                    + "`db`, `ssl`; `sentinel_nodes` with `service_name` and `sentinel_password`; `namespace`. The rest is "
+                    + "for a cache of answers and has no effect.")),
         rows(
             "cache", .boolean, .unsupported("answers are not cached by this version; set it to false")),
         rows(
@@ -143,6 +149,11 @@ extension ConfigurationSchema {
             "database_url", .secret,
             .supported("PostgreSQL that holds the ledger, for any number of pods; without it the ledger is SQLite.")),
         rows(
+            "use_redis_transaction_buffer", .boolean,
+            .supported(
+                "`true`: rows of all pods travel by Redis, and one pod at a time writes them into PostgreSQL "
+                    + "([redis.md](redis.md)).")),
+        rows(
             "max_request_size_mb", .number(0.001...4096), .supported("Bound of a request's body, MiB.")),
         rows(
             "maximum_spend_logs_retention_period", .text,
@@ -162,7 +173,7 @@ extension ConfigurationSchema {
             """, .any, .withoutEffect("the ledger is embedded and its bounds are under `martlet:`")),
         rows(
             """
-            use_redis_transaction_buffer coordination_redis proxy_config_reload_interval_seconds
+            coordination_redis proxy_config_reload_interval_seconds
             user_api_key_cache_ttl user_api_key_cache_max_size scheduled_job_stagger
             """, .any, .withoutEffect("changes are in force at once, without Redis or caches")),
         rows(

@@ -14,6 +14,26 @@ extension MetricsRendering {
         text.sample("martlet_store_unreachable_seconds", [], Self.seconds(health.storeUnreachableFor ?? .zero))
     }
 
+    static func queue(_ status: QueueStatus, to text: inout PrometheusText) {
+        text.gauge("martlet_queue_batches", "Batches that wait in Redis.", Int64(status.depth))
+        text.gauge("martlet_queue_in_work", "Batches that a writer has taken and not finished.", Int64(status.inWork))
+        text.family("martlet_queue_oldest_seconds", .gauge, "Age of the oldest batch in Redis.")
+        text.sample("martlet_queue_oldest_seconds", [], Self.seconds(status.oldestAge ?? .zero))
+        text.gauge("martlet_queue_token", "Fencing token of the writer; 0: none is known.", status.token ?? 0)
+        text.gauge("martlet_queue_writer", "Whether this pod writes for the fleet.", status.isHolder ? 1 : 0)
+        text.gauge("martlet_queue_reachable", "Whether Redis answered last time.", status.lastError == nil ? 1 : 0)
+        text.gauge(
+            "martlet_queue_direct", "Whether this pod writes into the store by itself.", status.mode == .direct ? 1 : 0)
+        let appends = "martlet_queue_appends_total"
+        text.family(appends, .counter, "Stored appends of this pod by their way.")
+        text.sample(appends, [("way", "queue")], status.queuedTotal)
+        text.sample(appends, [("way", "direct")], status.directTotal)
+        text.family("martlet_queue_commits_total", .counter, "Transactions of this pod as the writer.")
+        text.sample("martlet_queue_commits_total", [], status.commitsTotal)
+        text.family("martlet_queue_refused_total", .counter, "Batches that this pod, as the writer, could not read.")
+        text.sample("martlet_queue_refused_total", [], status.refusedTotal)
+    }
+
     private static func seconds(_ duration: Duration) -> String { decimalText(duration.milliseconds, decimals: 3) }
 }
 

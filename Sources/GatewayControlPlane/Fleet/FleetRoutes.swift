@@ -2,7 +2,8 @@ import GatewayCore
 import GatewayLedger
 
 /// `GET /fleet`: every pod of the fleet, journals of dead pods with what may be lost with them, and how far the change
-/// log reaches. Answers while the store is away with what was seen last.
+/// log reaches; with the Redis transport, who writes and what waits. Answers while the store is away with what was seen
+/// last.
 struct FleetRoutes: ControlRoom {
     let dependencies: ControlPlaneDependencies
 
@@ -15,12 +16,27 @@ struct FleetRoutes: ControlRoom {
         } else {
             snapshot = await self.alone()
         }
-        return ControlReply.object([
-            JSONMember("pods", .array(snapshot.pods.map(Self.pod))),
-            JSONMember("orphans", .array(snapshot.orphans.map(Self.orphan))),
-            JSONMember("change_head", .integer(snapshot.changeHead)),
-            JSONMember(
-                "store_unreachable_ms", snapshot.storeUnreachableFor.map { .integer($0.milliseconds) } ?? .null),
+        let queue = await self.dependencies.queue?.refreshedStatus()
+        return ControlReply.object(
+            [
+                JSONMember("pods", .array(snapshot.pods.map(Self.pod))),
+                JSONMember("orphans", .array(snapshot.orphans.map(Self.orphan))),
+                JSONMember("change_head", .integer(snapshot.changeHead)),
+                JSONMember(
+                    "store_unreachable_ms", snapshot.storeUnreachableFor.map { .integer($0.milliseconds) } ?? .null),
+            ] + (queue.map { [JSONMember("redis", Self.queue($0))] } ?? []))
+    }
+
+    /// As this pod sees it: `holder` is the pod that writes for all, `mode` how the rows of the pod that answers travel.
+    private static func queue(_ status: QueueStatus) -> JSONValue {
+        .object([
+            JSONMember("holder", .optional(status.holder)),
+            JSONMember("token", status.token.map { .integer($0) } ?? .null),
+            JSONMember("queue_depth", .integer(Int64(status.depth))),
+            JSONMember("in_work", .integer(Int64(status.inWork))),
+            JSONMember("oldest_batch_age_ms", status.oldestAge.map { .integer($0.milliseconds) } ?? .null),
+            JSONMember("is_holder", .bool(status.isHolder)), JSONMember("mode", .string(status.mode.rawValue)),
+            JSONMember("error", .optional(status.lastError)),
         ])
     }
 

@@ -20,6 +20,7 @@ struct MetricsRoute: ControlRoom {
         MetricsRendering.connections(snapshot, to: &text)
         MetricsRendering.journal(journal, to: &text)
         if let fleet = self.dependencies.fleet { MetricsRendering.fleet(fleet.health, to: &text) }
+        if let queue = self.dependencies.queue { MetricsRendering.queue(queue.status, to: &text) }
         MetricsRendering.responses(snapshot.responsesByStatus, to: &text)
         MetricsRendering.calls(snapshot.calls, to: &text)
         return ControlResponse(status: 200, contentType: PrometheusText.contentType, body: Array(text.text.utf8))

@@ -89,7 +89,9 @@ let package = Package(
         // Built by scripts/bench-fleet alone.
         .executableTarget(
             name: "FleetBench",
-            dependencies: ["GatewayPostgres", "GatewayLedger", "GatewayCore", "CPostgres", argumentParser],
+            dependencies: [
+                "GatewayRedis", "GatewayPostgres", "GatewayLedger", "GatewayCore", "CPostgres", argumentParser, logging,
+            ],
             path: "Benchmarks/fleet/driver", swiftSettings: strict),
         .target(
             name: "TestSupport", dependencies: ["GatewayLedger", "GatewayCore"], swiftSettings: strict),

@@ -21,10 +21,12 @@ for _room in ("rig", "chaos"):
 import machine  # noqa: E402
 import postgres  # noqa: E402
 import processes  # noqa: E402
+import redis  # noqa: E402
 from processes import BenchError  # noqa: E402
 
 DESIGNS = {
     "martlet": "Martlet",
+    "redis": "Martlet by Redis",
     "per-call": "an UPDATE per call",
     "batched": "batched, unsorted",
     "sorted": "batched, sorted",
@@ -45,6 +47,7 @@ COLUMNS = (
     ("commit p50 ms", "commit_p50", "{:.1f}"),
     ("commit p99 ms", "commit_p99", "{:.1f}"),
     ("DB CPU ms/1,000", "cpu", "{:.2f}"),
+    ("Redis CPU ms/1,000", "redis_cpu", "{}"),
     ("WAL B/event", "wal", "{:.0f}"),
     ("waiting for locks, mean / max", "locks", "{}"),
     ("deadlocks", "deadlocks", "{}"),
@@ -93,16 +96,17 @@ def server_cpu(server, without):
     return ended + processes.cpu_seconds([pid for pid in processes.tree(root) if pid != without])
 
 
-async def facts(server, database, without):
-    """What the server has used so far."""
+async def facts(server, queue, database, without):
+    """What the servers have used so far."""
     wal, deadlocks = (await server.demand(
         "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, deadlocks FROM pg_stat_database "
         f"WHERE datname = '{database}'", "postgres"
     ))[0]
-    return {"cpu": server_cpu(server, without), "wal": int(wal), "deadlocks": int(deadlocks)}
+    return {"cpu": server_cpu(server, without), "wal": int(wal), "deadlocks": int(deadlocks),
+            "redis": processes.cpu_seconds([queue.process.pid]) if queue else 0}
 
 
-async def measure(server, options, directory, design, pods, phase):
+async def measure(server, queue, options, directory, design, pods, phase):
     database = f"{design}_{pods}_{phase}".replace("-", "_")
     for text in (f"CREATE DATABASE {database}", "CHECKPOINT"):
         if await server.query(text, "postgres") is None:
@@ -112,6 +116,7 @@ async def measure(server, options, directory, design, pods, phase):
     command = [
         options.driver, "--url", server.url(database), "--design", design, "--pods", str(pods),
         "--rate", str(options.rate), "--secs", str(options.secs), "--seed", str(options.seed), "--directory", room,
+        *(["--redis", queue.url] if queue else []),
     ]
     driver = await asyncio.create_subprocess_exec(
         *command, *(["--aligned"] if phase == "aligned" else []), stdout=asyncio.subprocess.PIPE, limit=1 << 20
@@ -124,7 +129,7 @@ async def measure(server, options, directory, design, pods, phase):
             words = line.decode().split()
             if words[0] in ("begin", "end"):
                 sampler = int(words[1]) if words[0] == "begin" else sampler
-                marks.append(await facts(server, database, sampler))
+                marks.append(await facts(server, queue, database, sampler))
                 own.append(processes.cpu_seconds([driver.pid]))
             else:
                 report = json.loads(line)
@@ -148,7 +153,9 @@ def row(options, design, pods, phase, marks, own, report):
         "rate": report["events"] / report["seconds"],
         "share": report["events"] / (pods * options.rate * report["seconds"]),
         "commit_p50": report["commitP50"], "commit_p99": report["commitP99"],
-        "cpu": (after["cpu"] - before["cpu"]) * 1e6 / events, "wal": (after["wal"] - before["wal"]) / events,
+        "cpu": (after["cpu"] - before["cpu"]) * 1e6 / events,
+        "redis_cpu": f"{(after['redis'] - before['redis']) * 1e6 / events:.2f}" if design == "redis" else "-",
+        "wal": (after["wal"] - before["wal"]) / events,
         "locks": f"{report['lockWaitsMean']:.1f} / {report['lockWaitsMax']}",
         "deadlocks": after["deadlocks"] - before["deadlocks"], "retries": report["retries"],
         "lag_p50": report["lagP50"], "lag_p99": report["lagP99"], "connections": report["connectionsMax"],
@@ -191,11 +198,14 @@ async def run(options, directory):
     server.create()
     await server.start()
     described = machine.facts_line() + ", PostgreSQL " + (await server.query("SHOW server_version", "postgres"))[0][0]
+    queue = redis.Server(f"{directory}/redis") if "redis" in options.designs else None
+    if queue:
+        await queue.start()
     rows = []
     try:
         for design, pods, phase in cells(options):
             began = time.monotonic()
-            rows.append(await measure(server, options, directory, design, pods, phase))
+            rows.append(await measure(server, queue, options, directory, design, pods, phase))
             cell = rows[-1]
             print(
                 f"scripts/bench-fleet: {design}, {pods} pods, {phase}: {cell['rate']:,.0f} events/s, commit p99 "

@@ -11,11 +11,13 @@ import Synchronization
 struct FleetBench: AsyncParsableCommand {
     enum Design: String, ExpressibleByArgument, CaseIterable {
         case martlet
+        case redis
         case perCall = "per-call"
         case batched, sorted
     }
 
     @Option var url: String
+    @Option(help: "Redis of the design of this name.") var redis: String?
     @Option var design: Design
     @Option var pods: Int
     @Option var rate: Int64
@@ -28,7 +30,8 @@ struct FleetBench: AsyncParsableCommand {
         let recorder = Recorder()
         let outcome =
             switch self.design {
-            case .martlet: try await self.martlet(recorder)
+            case .martlet: try await self.martlet(recorder, redis: nil)
+            case .redis: try await self.martlet(recorder, redis: self.redis ?? "redis://127.0.0.1")
             case .perCall: try await self.baseline(.perCall, recorder)
             case .batched: try await self.baseline(.batched, recorder)
             case .sorted: try await self.baseline(.sorted, recorder)
@@ -47,14 +50,16 @@ struct FleetBench: AsyncParsableCommand {
         Plan(pods: self.pods, rate: self.rate, seconds: self.secs, isAligned: self.aligned, seed: self.seed)
     }
 
-    private func martlet(_ recorder: Recorder) async throws -> Outcome {
+    /// - Parameter redis: its address. `nil`: pods write straight into the store.
+    private func martlet(_ recorder: Recorder, redis: String?) async throws -> Outcome {
         let store = try PostgresStore(PostgresSettings(url: self.url))
         try await store.open(patience: .seconds(10), pause: { try? await Task.sleep(for: $0) })
         let workload = Workload()
         var fleet: [MartletPod] = []
         for index in 0..<self.pods {
             fleet.append(
-                try await MartletPod(index: index, url: self.url, directory: self.directory, recorder: recorder))
+                try await MartletPod(
+                    index: index, url: self.url, redis: redis, directory: self.directory, recorder: recorder))
         }
         let plan = self.makePlan()
         let numbers = Dictionary(uniqueKeysWithValues: fleet.map { ($0.journal.journalID.text, $0.index) })

@@ -1,7 +1,9 @@
 import GatewayCore
 import GatewayLedger
 import GatewayPostgres
+import GatewayRedis
 import Glibc
+import Logging
 
 /// One pod as the gateway makes it: journal, shipper, store, beats and a listener; only its calls are made up. All but
 /// the journals' disk is real: they stand in memory, because one machine's disk is not that of 64.
@@ -12,13 +14,17 @@ struct MartletPod: Sendable {
     private let timed: TimedLedgerStore
     private let listener: PostgresListener
     private let recorder: Recorder
+    /// `nil`: rows go straight into the store.
+    private let transport: RedisTransport?
 
-    init(index: Int, url: String, directory: String, recorder: Recorder) async throws {
+    /// - Parameter redis: address of the Redis that rows travel by. `nil`: they go straight into the store.
+    init(index: Int, url: String, redis: String?, directory: String, recorder: Recorder) async throws {
         let separator = url.contains("?") ? "&" : "?"
         self.index = index
         self.recorder = recorder
         self.store = try PostgresStore(PostgresSettings(url: "\(url)\(separator)application_name=pod\(index)"))
-        self.timed = TimedLedgerStore(store: self.store, recorder: recorder)
+        self.transport = try await Self.transport(redis, store: self.store, index: index)
+        self.timed = TimedLedgerStore(store: self.transport?.store ?? self.store, recorder: recorder)
         self.journal = try Journal.open(
             directory: "\(directory)/pod\(index)",
             configuration: JournalConfiguration(segmentBytes: 1 << 20, bytesMax: 32 << 20, syncInterval: nil),
@@ -27,6 +33,14 @@ struct MartletPod: Sendable {
         self.listener = try PostgresListener(
             self.store, pause: { try? await Task.sleep(for: $0) }, report: { recorder.failed($0) })
         _ = try await self.store.keySpend()  // opens the second connection, as a pod's start does
+    }
+
+    private static func transport(_ url: String?, store: PostgresStore, index: Int) async throws -> RedisTransport? {
+        guard let url else { return nil }
+        return try await RedisTransport(
+            RedisSettings(url: url), store: store, name: "pod\(index)", configuration: RedisTransportConfiguration(),
+            time: RedisTime(now: { .nanoseconds(monotonicNow()) }, sleep: { try await Task.sleep(for: $0) }),
+            clock: SystemClock(), logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
     }
 
     /// Ships tick by tick until the task is cancelled, then what is left.
@@ -40,8 +54,15 @@ struct MartletPod: Sendable {
             sleep: { try await callers.wait($0) })
         let listening = Task { await self.listener.run() }
         let beating = Task { await self.beat(shipper) }
+        let travelling = Task { await self.transport?.run() }
         await callers.start(at: plan.firstTick(of: self.index))
         await shipper.run()
+        // What is left goes straight into the store, as at a pod's end.
+        travelling.cancel()
+        await travelling.value
+        if let status = self.transport?.status, status.directTotal > 0 {
+            self.recorder.failed("pod\(self.index): \(status.directTotal) appends did not go by Redis")
+        }
         do {
             try await shipper.shipNow()
         } catch {
@@ -51,6 +72,7 @@ struct MartletPod: Sendable {
         self.listener.stop()
         await listening.value
         await beating.value
+        await self.transport?.shutdown()
         return await (callers.calls.made, callers.calls.spend)
     }
 
@@ -118,7 +140,7 @@ private actor PodCallers {
 
 /// Takes the time of what the shipper asks of the store.
 struct TimedLedgerStore: LedgerStore {
-    let store: PostgresStore
+    let store: any LedgerStore
     let recorder: Recorder
 
     func takeStream(_ journal: JournalID) async throws(LedgerError) -> StreamPosition {

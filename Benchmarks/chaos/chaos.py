@@ -23,6 +23,7 @@ import pods  # noqa: E402
 import postgres  # noqa: E402
 import processes  # noqa: E402
 import proxy  # noqa: E402
+import redis  # noqa: E402
 import upstream as provider  # noqa: E402
 import verdict  # noqa: E402
 from processes import BenchError  # noqa: E402
@@ -40,6 +41,8 @@ def parse(words):
     parser.add_argument("--pods", type=int, default=4, help="gateways, 2 to 16 (default 4)")
     parser.add_argument("--callers", type=int, default=24, help="concurrent callers (default 24)")
     parser.add_argument("--pgbouncer", action="store_true", help="PgBouncer in transaction mode before the server")
+    parser.add_argument("--redis", choices=("all", "half"), nargs="?", const="half",
+                        help="all pods, or every other one, with the Redis transport, and faults of Redis (default half)")
     parser.add_argument("--faults", metavar="LIST", help=f"only these of {','.join(faults.KINDS)}")
     parser.add_argument("--martlet", metavar="FILE", help="a built binary (default: build this source)")
     parser.add_argument("--keep", action="store_true", help="keep logs, journals and database, and say where")
@@ -48,10 +51,11 @@ def parse(words):
     options = parser.parse_args(words)
     if not 2 <= options.pods <= 16 or not 1 <= options.seconds <= 86400 or not 1 <= options.callers <= 500:
         parser.error("--pods must be 2 to 16, --seconds 1 to 86400 and --callers 1 to 500")
-    options.faults = options.faults.split(",") if options.faults is not None else list(faults.KINDS)
-    unknown = set(options.faults) - set(faults.KINDS) - {""}
+    known = [kind for kind in faults.KINDS if options.redis or kind not in faults.REDIS_KINDS]
+    options.faults = options.faults.split(",") if options.faults is not None else known
+    unknown = set(options.faults) - set(known) - {""}
     if unknown:
-        parser.error(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(faults.KINDS)}")
+        parser.error(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     options.martlet = os.path.abspath(options.martlet) if options.martlet else None
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1 << 31)
@@ -63,6 +67,7 @@ class Run:
         self.options = options
         self.directory = directory
         self.server = postgres.Server(f"{directory}/postgres", options.pgbouncer)
+        self.redis = redis.Server(f"{directory}/redis") if options.redis else None
         self.upstream = provider.Upstream(options.seed)
         self.books = load.Books()
         self.fleet = []
@@ -87,13 +92,16 @@ class Run:
             raise BenchError("the database could not be made")
         if self.options.pgbouncer:
             await self.server.start_pooler()
+        if self.redis:
+            await self.redis.start()
         await self.upstream.open()
         for index in range(self.options.pods):
             link = proxy.Link(self.server.entry_port)
             await link.open(self.network.listen(index) if self.network else None)
             self.fleet.append(
                 pods.Pod(
-                    index, self.options.martlet, self.directory, link, self.upstream.port, self.options.pgbouncer
+                    index, self.options.martlet, self.directory, link, self.upstream.port, self.options.pgbouncer,
+                    self.redis if self.options.redis == "all" or index % 2 == 0 else None,
                 )
             )
         if "disk" in self.kinds:
@@ -175,7 +183,7 @@ class Run:
         plan = faults.plan(self.options.seed, self.options.seconds, len(self.fleet), self.kinds) if self.kinds else []
         self.planned = {fault.kind for fault in plan}
         injector = faults.Injector(
-            self.server, self.fleet, self.disk, self.network, self.press, self.options.seed, self.say
+            self.server, self.redis, self.fleet, self.disk, self.network, self.press, self.options.seed, self.say
         )
         began = time.monotonic()
         await injector.run(plan)

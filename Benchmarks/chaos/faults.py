@@ -38,7 +38,13 @@ KINDS = {
     "partition": (3, 0.5, 12.0),  # the interface between pod and server goes down; needs root
     "disk": (2, 1.0, 6.0),  # the pod's disk is full, until it refuses calls and so many seconds longer; needs root
     "full": (1, 0.5, 5.0),  # the disk of the server's log is full, until it fails and so many seconds longer; needs root
+    "flush": (6, 0, 0),  # FLUSHALL
+    "redis": (4, 0.0, 15.0),  # kill -9 of Redis, started again, empty, after so many seconds
+    "freeze": (3, 0.5, 8.0),  # SIGSTOP of Redis, then SIGCONT
+    "writer": (6, 6.0, 12.0),  # SIGSTOP of the pod that writes, beyond its lock's life, then SIGCONT
 }
+# Only with the Redis transport.
+REDIS_KINDS = ("flush", "redis", "freeze", "writer")
 # Seconds that the pods' own load may need to fill what room a journal still has.
 REFUSAL_SECONDS = 20
 
@@ -106,8 +112,10 @@ class SmallDisk:
 class Injector:
     """`disk` is the first pod's; `call` makes a call at a pod and says whether its journal had no room for it."""
 
-    def __init__(self, server, fleet, disk, network, call, seed, say):
+    def __init__(self, server, redis, fleet, disk, network, call, seed, say):
         self.server = server
+        self.redis = redis
+        self.redis_lock = asyncio.Lock()
         self.fleet = fleet
         self.disk = disk
         self.network = network
@@ -127,6 +135,9 @@ class Injector:
         await asyncio.gather(*running)
 
     async def _inject(self, fault):
+        if fault.kind in REDIS_KINDS:
+            await self._inject_redis(fault)
+            return
         pod = self.fleet[fault.pod]
         touches_server = fault.kind in ("terminate", "backend", "restart", "full")
         async with self.server_lock if touches_server else pod.lock:
@@ -140,6 +151,48 @@ class Injector:
                 happened = await getattr(self, f"_{fault.kind}")(pod, fault.amount)
                 pod.touched()
             self.done[fault.kind] += happened is not False
+
+    async def _inject_redis(self, fault):
+        if fault.kind == "writer":
+            pod = await self._writer()
+            if pod is None:
+                return
+            async with pod.lock:
+                self.say(f"{fault.at:7.2f} s  writer    {pod.name} {fault.amount}")
+                pod.touched()
+                await self._pause(pod, fault.amount)
+                pod.touched()
+        else:
+            async with self.redis_lock:
+                self.say(f"{fault.at:7.2f} s  {fault.kind:<9} redis {fault.amount}")
+                await getattr(self, f"_{fault.kind}")(fault.amount)
+        self.done[fault.kind] += 1
+
+    async def _writer(self):
+        """The pod that says it writes for all, waited for a while. `None`: no pod that is well says so."""
+        for _ in range(40):
+            for pod in self.fleet:
+                if not pod.lock.locked():
+                    answer = await pod.admin("GET", "/fleet", seconds=3)
+                    if ((answer.json or {}).get("redis") or {}).get("is_holder") and not pod.lock.locked():
+                        return pod
+            await asyncio.sleep(0.25)
+        return None
+
+    async def _flush(self, _):
+        await self.redis.flush()
+
+    async def _redis(self, seconds):
+        self.redis.kill()
+        await asyncio.sleep(seconds)
+        await self.redis.start()
+
+    async def _freeze(self, seconds):
+        self.redis.freeze()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.redis.thaw()
 
     async def _kill(self, pod, seconds):
         pod.kill()

@@ -26,17 +26,18 @@ model_list:
       input_cost_per_token: 0.000001
       output_cost_per_token: 0.000002
 general_settings:
-  master_key: {master}
+  master_key: {master}{general}
 router_settings:
   num_retries: 2
   disable_cooldowns: true
 martlet:
   journal_segment_bytes: 65536
 """
+_REDIS = "\n  use_redis_transaction_buffer: true"
 
 
 class Pod:
-    def __init__(self, index, binary, directory, link, upstream_port, pooled):
+    def __init__(self, index, binary, directory, link, upstream_port, pooled, redis):
         self.index = index
         self.name = f"pod{index}"
         self.binary = binary
@@ -45,6 +46,7 @@ class Pod:
         self.configuration = f"{self.directory}/config.yaml"
         self.link = link
         self.pooled = pooled
+        self.redis = redis  # None: rows go straight into the database
         self.port = processes.free_ports(1)[0]
         self.lock = asyncio.Lock()  # held by the fault that is at work on this pod
         self.process = None
@@ -54,7 +56,8 @@ class Pod:
         self.connections_max = 0
         os.makedirs(self.data, mode=0o700)
         with open(self.configuration, "w") as file:
-            file.write(_CONFIGURATION.format(model=MODEL, upstream=upstream_port, master=MASTER_KEY))
+            file.write(_CONFIGURATION.format(model=MODEL, upstream=upstream_port, master=MASTER_KEY,
+                                            general=_REDIS if redis else ""))
 
     @property
     def database_url(self):
@@ -66,7 +69,8 @@ class Pod:
 
     @property
     def environment(self):
-        return {"DATABASE_URL": self.database_url, "SWIFT_BACKTRACE": "interactive=no,color=no"}
+        address = {"REDIS_URL": self.redis.url} if self.redis else {}
+        return {"DATABASE_URL": self.database_url, "SWIFT_BACKTRACE": "interactive=no,color=no", **address}
 
     def start(self):
         self.known = set()

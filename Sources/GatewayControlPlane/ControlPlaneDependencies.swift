@@ -30,6 +30,8 @@ package struct ControlPlaneDependencies: Sendable {
     package var modelAdministration: ModelAdministration?
     /// The other pods. `nil`: this pod is alone.
     package var fleet: (any FleetDirectory)?
+    /// Budgets and limits as this pod keeps them. `nil`: none are enforced.
+    package var escrow: EscrowRegistry?
     /// Finds keys that another pod made a moment ago. `nil`: this pod is alone.
     package var keyResolver: (any KeyResolver)?
 

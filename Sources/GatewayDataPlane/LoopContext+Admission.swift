@@ -39,11 +39,11 @@ extension LoopContext {
     }
 
     func tickAdmitting(now: UInt64) {
-        while let first = self.admitting.first, now > first.admittingSince,
-            now - first.admittingSince >= self.timeouts.admitting
-        {
-            self.cancelAdmitting(first)
-            first.admitAgain(isLastTry: true)
+        guard !self.admitting.isEmpty else { return }
+        for call in self.admitting where now > call.admittingSince {
+            guard now - call.admittingSince >= self.timeouts.admitting else { continue }
+            self.cancelAdmitting(call)
+            call.admitAgain(isLastTry: true)
         }
     }
 }

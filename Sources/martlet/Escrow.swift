@@ -33,7 +33,7 @@ struct Escrow: Sendable {
                 EscrowFacts(
                     pods: membership?.fleet.health.pods ?? 1, sequence: journal.lastSequence,
                     applied: shipper.status.applied ?? 0, position: position())
-            }, ship: { () async throws(LedgerError) in try await shipper.shipNow() })
+            }, ship: { () async throws(LedgerError) in try await shipper.shipPending() })
         try await agent.open()
         return Escrow(registry: registry, agent: agent)
     }

@@ -33,6 +33,7 @@ package struct AdmissionTicket: Sendable {
     package mutating func admit(
         _ path: AccountPath, _ demand: CallDemand, now: UnixMicroseconds, at: UInt64
     ) -> Verdict {
+        var waiting: EscrowAccount?
         for step in path.steps {
             guard self.count < Self.stepsMax else {
                 self.abandon()
@@ -46,13 +47,16 @@ package struct AdmissionTicket: Sendable {
                     account: step.account, generation: generation, reserved: amount,
                     isStrictBudget: step.isStrict && step.unit == .money)
                 self.count += 1
-            case .short:
-                self.abandon()
-                return .waits(step.account)
+            // The others are asked all the same, so that one answer of the store tells of all that have to ask.
+            case .short: waiting = waiting ?? step.account
             case .dry:
                 self.abandon()
                 return .refused(step.account)
             }
+        }
+        if let waiting {
+            self.abandon()
+            return .waits(waiting)
         }
         return .admitted
     }

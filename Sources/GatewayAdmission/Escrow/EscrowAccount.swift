@@ -25,6 +25,9 @@ package final class EscrowAccount: Sendable {
     /// A copy, for reports and tests.
     package var snapshot: EscrowPool { self.pool.withLock { $0 } }
 
+    /// Whether the store has said how the account stands in its present window.
+    package var hasAnswer: Bool { self.pool.withLock { $0.standing != nil } }
+
     func reserve(_ amount: Int64, now: UnixMicroseconds, at: UInt64) -> EscrowPool.Verdict {
         let podsWithoutStore = self.registry.podsWithoutStore
         let verdict = self.pool.withLock {

@@ -38,6 +38,9 @@ extension Call {
         self.reserve(gate, at: now, isLastTry: false)
     }
 
+    /// How long a call waits for the store's first answer about a budget or limit, nanoseconds.
+    private static let firstAnswerPatience: UInt64 = 3_000_000_000
+
     private func reserve(_ gate: AdmissionGate, at now: UInt64, isLastTry: Bool) {
         guard let paths = self.admissionPaths, let group = self.group else { return }
         let time = self.loop.storeTime(atNanoseconds: now)
@@ -61,10 +64,14 @@ extension Call {
             if ticket.hasRates { self.rateLines = RateHeaders.lines(ticket.rates(now: time), now: time) }
             self.beginAttempt()
         case .waits(let account):
-            // Without an answer nobody knows whether anything is left.
-            if isLastTry, gate.registry.podsWithoutStore > 0 { return self.refuse(.budgetStoreAway) }
+            // Without an answer nobody knows whether anything is left; the first one may take longer.
+            let isUnknown = gate.registry.podsWithoutStore > 0 || !account.hasAnswer
+            let waited = now > self.admittingSince ? now - self.admittingSince : 0
+            let mayWait = !isLastTry || !account.hasAnswer && waited < Self.firstAnswerPatience
             self.phase = .admitting
-            if isLastTry || !self.loop.enqueue(admitting: self) { self.refuse(by: account, at: now) }
+            if mayWait, self.loop.enqueue(admitting: self) { return }
+            if isUnknown { return self.refuse(.budgetStoreAway) }
+            self.refuse(by: account, at: now)
         case .refused(let account): self.refuse(by: account, at: now)
         }
     }

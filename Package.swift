@@ -57,9 +57,9 @@ let package = Package(
         library("GatewayProviders", ["GatewayCore", "GatewayWire"]),
         library("GatewayRouting", ["GatewayCore"]),
         library("GatewayAdmission", ["GatewayCore"]),
-        library("GatewayLedger", ["GatewayCore", "CMartlet"]),
-        library("GatewaySQLite", ["GatewayLedger", "GatewayCore", grdb, grdbSQLite]),
-        library("GatewayPostgres", ["GatewayLedger", "GatewayCore", "CPostgres"]),
+        library("GatewayLedger", ["GatewayAdmission", "GatewayCore", "CMartlet"]),
+        library("GatewaySQLite", ["GatewayLedger", "GatewayAdmission", "GatewayCore", grdb, grdbSQLite]),
+        library("GatewayPostgres", ["GatewayLedger", "GatewayAdmission", "GatewayCore", "CPostgres"]),
         library(
             "GatewayRedis", ["GatewayLedger", "GatewayCore", "CHiredis", nioCore, nioPosix, nioSSL, logging]),
         library("GatewayFleet", ["GatewayLedger", "GatewayAdmission", "GatewayCore", logging]),
@@ -94,7 +94,8 @@ let package = Package(
             ],
             path: "Benchmarks/fleet/driver", swiftSettings: strict),
         .target(
-            name: "TestSupport", dependencies: ["GatewayLedger", "GatewayCore"], swiftSettings: strict),
+            name: "TestSupport", dependencies: ["GatewayLedger", "GatewayAdmission", "GatewayCore"],
+            swiftSettings: strict),
         tests("GatewayCoreTests", ["GatewayCore"], exclude: ["Golden"]),
         tests("GatewayRoutingTests", ["GatewayRouting", "GatewayCore"]),
         tests("GatewayAdmissionTests", ["GatewayAdmission", "GatewayCore"]),
@@ -108,11 +109,16 @@ let package = Package(
         tests("GatewayPricingTests", ["GatewayPricing", "GatewayCore"]),
         tests("GatewayProvidersTests", ["GatewayProviders", "GatewayWire", "GatewayCore"]),
         tests("GatewayLedgerTests", ["GatewayLedger", "GatewayCore", "CMartlet"]),
-        tests("GatewaySQLiteTests", ["GatewaySQLite", "GatewayLedger", "GatewayCore", grdb]),
-        tests("GatewayPostgresTests", ["GatewayPostgres", "GatewayLedger", "GatewayCore"]),
+        tests("GatewaySQLiteTests", ["GatewaySQLite", "GatewayLedger", "GatewayAdmission", "GatewayCore", grdb]),
+        tests("GatewayPostgresTests", ["GatewayPostgres", "GatewayLedger", "GatewayAdmission", "GatewayCore"]),
         tests(
             "GatewayRedisTests", ["GatewayRedis", "GatewayPostgres", "GatewayLedger", "GatewayCore", nioCore, logging]),
-        tests("GatewayFleetTests", ["GatewayFleet", "GatewayLedger", "GatewayAdmission", "GatewayCore", logging]),
+        tests(
+            "GatewayFleetTests",
+            [
+                "GatewayFleet", "GatewayPostgres", "GatewaySQLite", "GatewayLedger", "GatewayAdmission", "GatewayCore",
+                logging,
+            ]),
         tests(
             "GatewayControlPlaneTests",
             ["GatewayControlPlane", "GatewayAdmission", "GatewayLedger", "GatewayCore", logging], exclude: ["Golden"]),

@@ -14,6 +14,7 @@ package struct Settings: Sendable {
     package var modelInfo: [String: ModelInfo] = [:]
     package var ledger = LedgerSettings()
     package var fleet = FleetSettings()
+    package var governance = GovernanceSettings()
     /// `nil`: none is configured; one is made at first start and kept in the store.
     package var masterKey: Secret?
     /// `LITELLM_SALT_KEY`, for secrets at rest. `nil`: not configured.
@@ -43,6 +44,18 @@ package struct Settings: Sendable {
     package var metricsRequireKey = false
 
     package init(routing: RoutingConfiguration) { self.routing = routing }
+}
+
+/// Budgets that are not of a key or of one of its owners, and how budgets are kept.
+package struct GovernanceSettings: Sendable, Hashable {
+    /// Of all calls together, US dollars. `nil`: they have none.
+    package var proxyBudget: Double?
+    /// LiteLLM's duration text. `nil`: `proxyBudget` never begins anew.
+    package var proxyBudgetDuration: String?
+    /// Budget of customers that have none. `nil`: they have no bound.
+    package var customerBudgetID: String?
+    package var userBudgetBindsTeamKeys = false
+    package var budgetsAreStrict = false
 }
 
 /// How much is logged; the names of swift-log.

@@ -69,6 +69,12 @@ struct SettingsReader {
         if let status = litellm?["budget_exceeded_status_code"]?.scalar?.integer {
             settings.budgetExceededStatus = status
         }
+        settings.governance.proxyBudget = litellm?["max_budget"]?.scalar?.number
+        settings.governance.proxyBudgetDuration = litellm?["budget_duration"]?.scalar?.text
+        settings.governance.customerBudgetID = litellm?["max_end_user_budget_id"]?.scalar?.text
+        if let binds = self.root["general_settings"]?["apply_user_budget_to_team_keys"]?.scalar?.boolean {
+            settings.governance.userBudgetBindsTeamKeys = binds
+        }
         if let isRequired = litellm?["require_auth_for_metrics_endpoint"]?.scalar?.boolean {
             settings.metricsRequireKey = isRequired
         }

@@ -32,6 +32,8 @@ package struct ControlPlaneDependencies: Sendable {
     package var fleet: (any FleetDirectory)?
     /// The queue that rows travel by. `nil`: there is none.
     package var queue: (any QueueDirectory)?
+    /// Budgets and limits as this pod keeps them. `nil`: none are enforced.
+    package var escrow: EscrowRegistry?
     /// Finds keys that another pod made a moment ago. `nil`: this pod is alone.
     package var keyResolver: (any KeyResolver)?
 

@@ -35,6 +35,14 @@ package struct DataPlaneConfiguration: Sendable, Equatable {
     package var inFlightMax = 10_000
     package var waitingMax = 1_000
     package var waitingTimeout: Duration = .seconds(30)
+    /// A call waits this long at most for the store to say whether a budget or limit has room for it.
+    package var admittingTimeout: Duration = .milliseconds(300)
+    /// Per event loop.
+    package var admittingMax = 2_000
+    /// Output tokens that a call may use whose model has no known cap and which names none; for `strict` budgets.
+    package var outputTokensCap = 32_768
+    /// What budgets and limits would refuse is logged and served.
+    package var admissionIsShadow = false
     /// Idle upstream connections kept per event loop and address.
     package var idleUpstreamConnectionsMax = 512
     package var upstreamKeepAlive: Duration = .seconds(55)

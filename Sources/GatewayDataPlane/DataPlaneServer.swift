@@ -26,7 +26,10 @@ package final class DataPlaneServer: Sendable {
             LoopContext(
                 eventLoop: eventLoop, group: group, services: services, bounds: bounds, snapshot: snapshot)
         }
-        for loop in self.loops { loop.siblings = self.loops }
+        for loop in self.loops {
+            loop.siblings = self.loops
+            services.escrow?.onAnswer { loop.eventLoop.execute { loop.pumpAdmitting() } }
+        }
     }
 
     /// Binds the port and starts to serve.

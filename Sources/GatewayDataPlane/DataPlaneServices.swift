@@ -16,10 +16,13 @@ package struct DataPlaneServices: Sendable {
     package var logger: Logger
     /// Output tokens that a call is expected to use before anything has been learned of its deployment.
     package var expectedOutputTokens: Int
+    /// Budgets and limits. `nil`: none are enforced but what a key's own spend says.
+    package var escrow: EscrowRegistry?
 
     package init(
         configuration: DataPlaneConfiguration, keys: KeyDirectory, resolver: (any KeyResolver)? = nil,
-        journal: Journal, control: any ControlHandler, clock: any WallClock, logger: Logger, expectedOutputTokens: Int
+        journal: Journal, control: any ControlHandler, clock: any WallClock, logger: Logger, expectedOutputTokens: Int,
+        escrow: EscrowRegistry? = nil
     ) {
         self.configuration = configuration
         self.keys = keys
@@ -29,6 +32,7 @@ package struct DataPlaneServices: Sendable {
         self.clock = clock
         self.logger = logger
         self.expectedOutputTokens = expectedOutputTokens
+        self.escrow = escrow
     }
 }
 

@@ -101,6 +101,11 @@ final class PriceBox: Sendable {
         self.tokenPricing = price.tokenPricing
     }
 
+    /// As `TokenPricing.costMax`.
+    func costMax(inputTokens: Int64, outputTokens: Int64) -> NanoUSD {
+        self.tokenPricing.costMax(inputTokens: inputTokens, outputTokens: outputTokens)
+    }
+
     /// As `ModelPrice.cost(of:tier:)`.
     func cost(of usage: TokenUsage, tier: ServiceTier) -> NanoUSD { self.tokenPricing.cost(of: usage, tier: tier) }
 }

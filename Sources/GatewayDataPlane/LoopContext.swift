@@ -19,6 +19,10 @@ final class LoopContext: @unchecked Sendable {
     let keys: KeyDirectory
     let resolver: (any KeyResolver)?
     let journal: Journal
+    /// `nil`: budgets and limits are not enforced here.
+    let gate: AdmissionGate?
+    /// Calls that wait for the store's answer about a budget or limit, by arrival.
+    var admitting: [Call] = []
     let control: any ControlHandler
     let logger: Logger
     private let clock: any WallClock
@@ -68,6 +72,7 @@ final class LoopContext: @unchecked Sendable {
         self.keys = services.keys
         self.resolver = services.resolver
         self.journal = services.journal
+        self.gate = services.escrow.map { AdmissionGate(registry: $0, entities: services.keys.entities) }
         self.control = services.control
         self.logger = services.logger
         self.clock = services.clock
@@ -117,6 +122,7 @@ final class LoopContext: @unchecked Sendable {
         for index in self.upstreams.indices.reversed() where index < self.upstreams.count {
             self.upstreams[index].tick(now: now)
         }
+        self.tickAdmitting(now: now)
         for target in self.waitingDeployments { target.tick(now: now) }
         self.waitingDeployments.removeAll { $0.waiting.isEmpty }
     }
@@ -338,7 +344,7 @@ func httpDate(_ time: UnixMicroseconds) -> String {
 
 /// The configured timeouts in monotonic nanoseconds.
 struct TimeoutNanoseconds: Sendable {
-    let head, body, keepAlive, control, write, connect, firstByte, idle, total, waiting, upstreamKeepAlive,
+    let head, body, keepAlive, control, write, connect, firstByte, idle, total, waiting, admitting, upstreamKeepAlive,
         lifetime: UInt64
 
     init(_ configuration: DataPlaneConfiguration) {
@@ -352,6 +358,7 @@ struct TimeoutNanoseconds: Sendable {
         self.idle = configuration.idleTimeout.wholeNanoseconds
         self.total = configuration.totalTimeout.wholeNanoseconds
         self.waiting = configuration.waitingTimeout.wholeNanoseconds
+        self.admitting = configuration.admittingTimeout.wholeNanoseconds
         self.upstreamKeepAlive = configuration.upstreamKeepAlive.wholeNanoseconds
         self.lifetime = configuration.resolutionLifetime.wholeNanoseconds
     }

@@ -51,10 +51,15 @@ package final class Journal: Sendable {
     }
 
     /// Records how an attempt ended. It fits: room for it was kept when its intent was recorded.
+    /// - Returns: its sequence number.
     /// - Throws: `.conflict`: the attempt has no open intent (settled already, or never begun); nothing is recorded.
     ///   `.unavailable`: the journal is closed.
-    package func recordSettlement(_ event: UsageEvent) throws(LedgerError) {
-        try self.writer.withLock { (writer) throws(LedgerError) in try writer.append(event) }
+    @discardableResult
+    package func recordSettlement(_ event: UsageEvent) throws(LedgerError) -> Int64 {
+        try self.writer.withLock { (writer) throws(LedgerError) in
+            try writer.append(event)
+            return writer.sequence
+        }
     }
 
     // MARK: For operators

@@ -109,6 +109,12 @@ package actor LedgerShipper {
         try await self.ship(isFoldingAll: true)
     }
 
+    /// As `shipNow`, without waiting until all of it has been folded.
+    package func shipPending() async throws(LedgerError) {
+        try self.journal.sync()
+        try await self.ship(isFoldingAll: false)
+    }
+
     /// One tick, one at a time: an actor alone would let `run` and `shipNow` interleave at each `await`.
     private func ship(isFoldingAll: Bool) async throws(LedgerError) {
         if self.isBusy {

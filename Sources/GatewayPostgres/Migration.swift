@@ -15,6 +15,7 @@ struct Migration: Sendable {
         Migration(version: 6, compatibleFrom: 1, text: Self.lookups),
         Migration(version: 7, compatibleFrom: 1, text: Self.leanRows),
         Migration(version: 8, compatibleFrom: 1, text: Self.fence),
+        Migration(version: 9, compatibleFrom: 1, text: Self.escrow),
     ]
 
     /// Usage rows, and what is derived from them. What a provider reports may be any integer: a row that a journal holds

@@ -84,6 +84,22 @@ package struct TokenPricing: Hashable, Sendable {
         self.resolved[self.index(tier: tier, inputTokens: usage.input)].cost(of: usage)
     }
 
+    /// No usage within these bounds costs more, at whatever tier, threshold and kind of token. For budgets that are
+    /// never to be passed.
+    package func costMax(inputTokens: Int64, outputTokens: Int64) -> NanoUSD {
+        var dearest = TokenRates()
+        for (index, rates) in self.resolved.enumerated() {
+            let level = index % self.thresholds.count
+            guard level == 0 || self.thresholds[level] < inputTokens else { continue }
+            dearest.input = max(
+                dearest.input, rates.input, rates.cacheRead, rates.cacheWrite, rates.cacheWriteLong, rates.audioInput,
+                rates.imageInput)
+            dearest.output = max(
+                dearest.output, rates.output, rates.reasoningOutput, rates.audioOutput, rates.imageOutput)
+        }
+        return dearest.cost(of: TokenUsage(input: inputTokens, output: outputTokens))
+    }
+
     func rates(tier: ServiceTier, inputTokens: Int64) -> TokenRates {
         self.resolved[self.index(tier: tier, inputTokens: inputTokens)]
     }

@@ -7,7 +7,9 @@ import GatewayLedger
 struct Migrator {
     let path: String
 
-    private static let migrations = [Schema.version1, Schema.version2, Schema.version4, Schema.version5]
+    private static let migrations = [
+        Schema.version1, Schema.version2, Schema.version4, Schema.version5, Schema.version6,
+    ]
 
     /// The version this program writes and reads.
     static var newestVersion: Int64 { Int64(Self.migrations.count) }

@@ -22,6 +22,7 @@ package final class SQLiteStore: Sendable {
     private let threads: Threads?
     /// Row numbers of payers and routes. Only touched on the writer's queue, so the lock never waits.
     let identities = Mutex(IdentityTable())
+    let rates = LocalRates()
 
     /// Keeps so many entries of the change log; a reader further behind reads everything anew.
     static let changesMax: Int64 = 100_000

@@ -30,7 +30,7 @@ struct FleetMembership: Sendable {
             }, report: { logger.notice("\($0)") })
         let fleet = Fleet(
             identity: identity, store: store, reader: reader, news: store.changeNews,
-            configuration: configuration, extraJobs: [], time: .system,
+            configuration: configuration, extraJobs: [Self.reclaiming(store)], time: .system,
             generator: { SystemRandomNumberGenerator() }, logger: logger,
             facts: {
                 PodFacts(
@@ -48,6 +48,13 @@ struct FleetMembership: Sendable {
             return (adopter, root, configuration.adoptInterval)
         }
         return FleetMembership(fleet: fleet, listener: listener, spend: spend, adoption: adoption)
+    }
+
+    /// Gives back what pods held that are given up.
+    private static func reclaiming(_ store: PostgresStore) -> PeriodicJob {
+        PeriodicJob(name: "escrow", interval: .seconds(5)) { _ throws(LedgerError) in
+            try await store.reclaimEscrow()
+        }
     }
 
     /// Runs until the task is cancelled.

@@ -21,12 +21,13 @@ final class Pod: Sendable {
     private let server: DataPlaneServer
     private let readiness: Readiness
     private let coldKeys: ColdKeyResolver
+    private let escrow: Escrow
     /// `nil`: SQLite, one pod alone.
     private let membership: FleetMembership?
 
     private init(
         live: LiveConfiguration, logger: Logger, ledger: Ledger, server: DataPlaneServer, readiness: Readiness,
-        coldKeys: ColdKeyResolver, membership: FleetMembership?
+        coldKeys: ColdKeyResolver, escrow: Escrow, membership: FleetMembership?
     ) {
         self.live = live
         self.logger = logger
@@ -34,6 +35,7 @@ final class Pod: Sendable {
         self.server = server
         self.readiness = readiness
         self.coldKeys = coldKeys
+        self.escrow = escrow
         self.membership = membership
     }
 
@@ -47,18 +49,17 @@ final class Pod: Sendable {
         let startedAt = clock.now()
 
         let ledger = try await Ledger.open(settings: settings, clock: clock, logger: logger)
-        let stores = ledger.stores
+        let (stores, shipper) = (ledger.stores, ledger.shipper)
         let governance = GovernanceReader(timeZone: "Etc/UTC")
         let entities = EntityRegistry(
-            directory: EntityDirectory(configuration: .standard), store: stores.entities, reader: governance)
+            directory: try Self.entities(settings.governance, reader: governance), store: stores.entities,
+            reader: governance)
         let live = try await LiveConfiguration.make(
             settings: settings, source: source, models: stores.models, entities: entities.directory, logger: logger)
         let directory = KeyDirectory(entities: entities.directory)
         let registry = KeyRegistry(
-            directory: directory, keyStore: stores.keys, ledger: stores.ledger,
-            reader: governance)
+            directory: directory, keyStore: stores.keys, ledger: stores.ledger, reader: governance)
         let readiness = Readiness()
-        let shipper = ledger.shipper
         let coldKeys = ColdKeyResolver(
             registry: registry, now: FleetTime.system.now,
             isStoreAway: { stores.postgres?.isAway ?? (shipper.status.lastError != nil) })
@@ -82,30 +83,51 @@ final class Pod: Sendable {
         let membership = try Self.membership(
             of: ledger, settings: settings, reader: reader, registry: registry, identity: identity, clock: clock,
             logger: logger)
+        let escrow = try await Escrow.open(
+            ledger: ledger, membership: membership, holdFor: FleetConfiguration(settings.fleet).holdFor,
+            position: { reader.position }, clock: clock, logger: logger)
         let metrics = LateMetrics()
         let control = ControlPlane(
             dependencies: Self.dependencies(
                 live: live, ledger: ledger, registry: registry, entities: entities, reader: reader,
-                readiness: readiness,
-                metrics: metrics, coldKeys: coldKeys, membership: membership, identity: identity, clock: clock,
-                logger: logger))
+                readiness: readiness, metrics: metrics, coldKeys: coldKeys, escrow: escrow, membership: membership,
+                identity: identity, clock: clock, logger: logger))
         let server = live.attach { runtime in
             DataPlaneServer(
                 services: DataPlaneServices(
                     configuration: settings.dataPlane, keys: directory, resolver: coldKeys, journal: ledger.journal,
                     control: control, clock: clock, logger: logger,
-                    expectedOutputTokens: settings.ledger.orphanOutputTokens),
+                    expectedOutputTokens: settings.ledger.orphanOutputTokens, escrow: escrow.registry),
                 snapshot: runtime)
         }
         metrics.attach(server)
         let pod = Pod(
             live: live, logger: logger, ledger: ledger, server: server, readiness: readiness, coldKeys: coldKeys,
-            membership: membership)
+            escrow: escrow, membership: membership)
         let port = try await pod.listen()
         readiness.set(.ready)
         Greeting.print(settings: settings, port: port, madeKey: master.madeKey, models: live.listing.modelNames())
         cmartlet_release_code()
         return pod
+    }
+
+    private static func entities(
+        _ settings: GovernanceSettings, reader: GovernanceReader
+    ) throws -> EntityDirectory {
+        var budget: BudgetRule?
+        if let dollars = settings.proxyBudget, dollars > 0 {
+            budget = reader.proxyBudget(dollars: dollars, duration: settings.proxyBudgetDuration)
+            guard budget != nil else {
+                throw StartError(
+                    message: "litellm_settings.budget_duration is no duration: write a number and one of s, m, h, d, "
+                        + "w, mo, such as 30d.")
+            }
+        }
+        return EntityDirectory(
+            configuration: EntityDirectoryConfiguration(
+                budgetMode: settings.budgetsAreStrict ? .strict : .expected,
+                userBudgetBindsTeamKeys: settings.userBudgetBindsTeamKeys,
+                customerBudgetID: settings.customerBudgetID, proxyBudget: budget))
     }
 
     private static func membership(
@@ -124,9 +146,8 @@ final class Pod: Sendable {
 
     private static func dependencies(
         live: LiveConfiguration, ledger: Ledger, registry: KeyRegistry, entities: EntityRegistry,
-        reader: ChangeLogReader,
-        readiness: Readiness, metrics: any MetricsSource, coldKeys: ColdKeyResolver, membership: FleetMembership?,
-        identity: PodIdentity, clock: any WallClock, logger: Logger
+        reader: ChangeLogReader, readiness: Readiness, metrics: any MetricsSource, coldKeys: ColdKeyResolver,
+        escrow: Escrow, membership: FleetMembership?, identity: PodIdentity, clock: any WallClock, logger: Logger
     ) -> ControlPlaneDependencies {
         let (journal, shipper) = (ledger.journal, ledger.shipper)
         var dependencies = ControlPlaneDependencies(
@@ -139,6 +160,7 @@ final class Pod: Sendable {
         dependencies.fleet = membership?.fleet
         dependencies.queue = ledger.transport
         dependencies.keyResolver = coldKeys
+        dependencies.escrow = escrow.registry
         dependencies.modelAdministration = live.administration {
             do throws(LedgerError) { try await live.reloadStored() } catch {
                 // It is in the store, and its entry in the change log brings it again.
@@ -172,6 +194,7 @@ final class Pod: Sendable {
                 group.addTask { await self.watchHealth() }
                 group.addTask { await self.coldKeys.run() }
                 group.addTask { await self.retention.run() }
+                group.addTask { await self.escrow.run() }
                 if let membership = self.membership { group.addTask { await membership.run() } }
                 if let transport = self.ledger.transport {
                     group.addTask(executorPreference: self.ledger.writerThread) { await transport.run() }
@@ -196,6 +219,7 @@ final class Pod: Sendable {
         await jobs.value
         do {
             try await self.ledger.shipAll()
+            await self.escrow.drain()
             await self.ledger.transport?.shutdown()
             await self.membership?.fleet.leave()
             try self.ledger.journal.close()

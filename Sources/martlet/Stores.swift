@@ -12,18 +12,21 @@ struct Stores: Sendable {
     let keys: any KeyStore
     let models: any ModelStore
     let entities: any EntityStore
+    let escrow: any EscrowStore
     /// `nil`: SQLite.
     let postgres: PostgresStore?
     private let sqlite: SQLiteStore?
 
     private init(sqlite: SQLiteStore) {
         (self.ledger, self.keys, self.models, self.entities) = (sqlite, sqlite, sqlite, sqlite)
+        self.escrow = sqlite
         self.sqlite = sqlite
         self.postgres = nil
     }
 
     private init(postgres: PostgresStore) {
         (self.ledger, self.keys, self.models, self.entities) = (postgres, postgres, postgres, postgres)
+        self.escrow = postgres
         self.sqlite = nil
         self.postgres = postgres
     }

@@ -140,12 +140,14 @@ struct KeyGenerateTests {
 
     @Test("names what it stores without enforcing it, and keeps it as given")
     func unenforced() async throws {
-        let body = #"{"rpm_limit":10,"tpm_limit":null,"aliases":{},"tags":["a"],"model_max_budget":{"m":0.10}}"#
+        let body =
+            #"{"rpm_limit":10,"tpm_limit":null,"aliases":{},"tags":["a"],"model_max_budget":{"m":0.10},"#
+            + #""auto_rotate":true,"guardrails":["g"],"budget_mode":"strict","budget_duration":"1d"}"#
         let answer = await self.fixture.post("/key/generate", body)
         #expect(answer.status == 200)
         #expect(answer.warnings.count == 2)
-        #expect(answer.warnings.contains { $0.hasPrefix("rpm_limit ") })
-        #expect(answer.warnings.contains { $0.hasPrefix("model_max_budget ") })
+        #expect(answer.warnings.contains { $0.hasPrefix("auto_rotate ") })
+        #expect(answer.warnings.contains { $0.hasPrefix("guardrails ") })
         #expect(answer.text.contains(#""model_max_budget":{"m":0.10}"#))
         #expect(answer.text.contains(#""rpm_limit":10"#) && answer.text.contains(#""tags":["a"]"#))
     }

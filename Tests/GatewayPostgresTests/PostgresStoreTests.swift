@@ -28,6 +28,14 @@ struct PostgresStoreTests {
         try await behaviour.check { try await PostgresBench.fleetSubject() }
     }
 
+    @Test("behaves as every escrow store", arguments: EscrowStoreConformance.behaviours)
+    func conformsToEscrowStore(_ behaviour: EscrowStoreBehaviour) async throws {
+        try await behaviour.check {
+            let store = try await PostgresBench.freshStore()
+            return (store, store)
+        }
+    }
+
     @Test("behaves as every model store", arguments: ModelStoreConformance.behaviours)
     func conformsToModelStore(_ behaviour: ModelStoreBehaviour) async throws {
         try await behaviour.check {

@@ -84,6 +84,10 @@ struct SQLiteModelTests {
                     DROP TABLE stored_model;
                     DROP TABLE stored_credential;
                     DROP TABLE entity;
+                    DROP TABLE account;
+                    DROP TABLE account_past;
+                    DROP TABLE account_lease;
+                    DROP TABLE escrow_stream;
                     CREATE TABLE former (
                         position INTEGER PRIMARY KEY CHECK (position > 0),
                         kind TEXT NOT NULL CHECK (kind IN ('key', 'setting')),

@@ -45,6 +45,15 @@ struct SQLiteStoreTests {
         try await behaviour.check { try bench.store() }
     }
 
+    @Test("behaves as every escrow store", arguments: EscrowStoreConformance.behaviours)
+    func conformsToEscrowStore(_ behaviour: EscrowStoreBehaviour) async throws {
+        let bench = Bench()
+        try await behaviour.check {
+            let store = try bench.store()
+            return (store, store)
+        }
+    }
+
     @Test("keeps everything over a close and a second open")
     func reopens() async throws {
         let ledger = try TemporaryLedger()

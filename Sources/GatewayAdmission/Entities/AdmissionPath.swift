@@ -20,6 +20,8 @@ package struct AdmissionTerms: Sendable, Equatable {
 
     package static let none = AdmissionTerms(budgets: [], limits: [], models: [])
 
+    package var isEmpty: Bool { self.budgets.isEmpty && self.limits.isEmpty && self.models.isEmpty }
+
     mutating func add(_ subject: Subject, _ governance: Governance, standard: BudgetMode, now: UnixMicroseconds) {
         let mode = governance.mode ?? standard
         for (index, rule) in governance.budgets.enumerated() {

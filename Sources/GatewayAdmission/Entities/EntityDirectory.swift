@@ -9,15 +9,19 @@ package struct EntityDirectoryConfiguration: Sendable, Equatable {
     package var userBudgetBindsTeamKeys: Bool
     /// The budget of customers that have none (`max_end_user_budget_id`). `nil`: they have no bound.
     package var customerBudgetID: String?
+    /// Of all calls together. `nil`: they have none.
+    package var proxyBudget: BudgetRule?
     /// Entities of one kind that are held.
     package var countMax: Int
 
     package init(
-        budgetMode: BudgetMode, userBudgetBindsTeamKeys: Bool, customerBudgetID: String?, countMax: Int = 200_000
+        budgetMode: BudgetMode, userBudgetBindsTeamKeys: Bool, customerBudgetID: String?,
+        proxyBudget: BudgetRule? = nil, countMax: Int = 200_000
     ) {
         self.budgetMode = budgetMode
         self.userBudgetBindsTeamKeys = userBudgetBindsTeamKeys
         self.customerBudgetID = customerBudgetID
+        self.proxyBudget = proxyBudget
         self.countMax = countMax
     }
 
@@ -130,6 +134,13 @@ package final class EntityDirectory: Sendable {
             self.add(tag: tag, to: &terms, now: now)
         }
         return (path, terms)
+    }
+
+    /// What binds the calls for a customer, whichever key makes them.
+    package func customerTerms(_ customer: String, now: UnixMicroseconds) -> AdmissionTerms {
+        var terms = AdmissionTerms.none
+        self.add(customer: customer, to: &terms, now: now)
+        return terms
     }
 
     /// Why calls for a customer are refused. `nil`: they are not.

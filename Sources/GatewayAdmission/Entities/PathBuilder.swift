@@ -45,6 +45,13 @@ struct PathBuilder {
             tags.append(tag)
             self.directory.add(tag: tag, to: &self.terms, now: self.now)
         }
+        if let budget = self.directory.configuration.proxyBudget {
+            self.terms.add(
+                Subject(.proxy, ""),
+                Governance(
+                    budgets: [budget], hasMainBudget: true, increase: nil, mode: nil, limits: [], models: []),
+                standard: self.directory.configuration.budgetMode, now: self.now)
+        }
         let blocked = [team, organization, user].compactMap { $0 }.first { $0.facts.isBlocked }
         return AdmissionPath(
             generation: generation, validUntil: self.validUntil, terms: self.terms, organizationID: organizationID,

@@ -84,7 +84,7 @@ extension ConfigurationSchema {
             """, .withoutEffect("one process serves all and migrates by itself")),
         Self.twins(
             "LITELLM_RATE_LIMIT_WINDOW_SIZE LITELLM_TPM_TOKEN_RESERVATION_ENABLED",
-            .withoutEffect("rate limits are not enforced by this version")),
+            .withoutEffect("minutes and days are fixed windows, and tokens are always reserved")),
         Self.twins(
             "LITELLM_MAX_STREAMING_DURATION_SECONDS",
             .withoutEffect("use `router_settings.stream_timeout`")),

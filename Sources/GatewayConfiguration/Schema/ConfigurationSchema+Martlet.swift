@@ -10,6 +10,7 @@ extension ConfigurationSchema {
         Self.ledgerOptions,
         Self.fleetOptions,
         Self.redisOptions,
+        Self.admissionOptions,
         Self.operationOptions)
 
     /// A year; longer waits are mistakes in the unit.
@@ -148,6 +149,24 @@ extension ConfigurationSchema {
         .init(
             "redis_writer_interval_milliseconds", .duration(\.redisTransport.writerInterval, .milliseconds, 10...5000),
             "With `use_redis_transaction_buffer`: how long the writer gathers rows of all pods for one transaction."),
+    ]
+
+    private static let admissionOptions: [MartletOption] = [
+        .init(
+            "budgets_are_strict", .boolean(\.governance.budgetsAreStrict),
+            "Budgets that do not say how they are kept (`budget_mode`) are never passed: a call reserves the most that "
+                + "it can cost, not what it is expected to cost. Read at start."),
+        .init(
+            "admission_is_shadow", .boolean(\.dataPlane.admissionIsShadow),
+            "Calls that a budget or limit would refuse are logged and served. Read at start."),
+        .init(
+            "admission_timeout_milliseconds",
+            .duration(\.dataPlane.admittingTimeout, .milliseconds, 1...60_000),
+            "Wait for the store where this pod's slice of a budget or limit is used up."),
+        .init(
+            "output_tokens_cap", .integer(\.dataPlane.outputTokensCap, 1...100_000_000),
+            "Output tokens that strict budgets reserve for a call that sets no bound, to a model whose bound is not "
+                + "known."),
     ]
 
     private static let operationOptions: [MartletOption] = [

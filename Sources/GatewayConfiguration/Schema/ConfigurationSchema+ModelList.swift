@@ -110,10 +110,10 @@ extension ConfigurationSchema {
         rows(
             "max_budget budget_duration", .any,
             .unsupported(
-                "budgets of deployments are not enforced by this version; put the budget on keys")),
+                "budgets of deployments are not enforced by this version; put the budget on keys or teams")),
         rows(
             "default_api_key_rpm_limit default_api_key_tpm_limit", .any,
-            .unsupported("limits per key and model are not enforced by this version; remove the key")))
+            .unsupported("give keys `model_rpm_limit` and `model_tpm_limit` over the management API; remove the key")))
 
     private static let priceKeys: [Key] =
         rows(

@@ -55,10 +55,17 @@ extension ConfigurationSchema {
             .unsupported(
                 "`fallbacks` follow failures, not refusals of a prompt, which go to the caller; remove the key")),
         rows(
-            """
-            max_budget budget_duration max_end_user_budget max_end_user_budget_id tag_budget_config budget_rollover
-            """, .any,
-            .unsupported("only budgets of keys are enforced by this version; set max_budget on the keys")),
+            "max_budget", .number(0...1e9),
+            .supported("Budget of all calls together, US dollars, for all pods; read at start.")),
+        rows(
+            "budget_duration", .text,
+            .supported("After which `max_budget` begins anew, such as `30d`; without it never. Read at start.")),
+        rows(
+            "max_end_user_budget_id", .text,
+            .supported("Budget (`/budget/new`) of customers that have none of their own; read at start.")),
+        rows(
+            "max_end_user_budget tag_budget_config budget_rollover", .any,
+            .unsupported("give customers and tags their budgets over the management API; remove the key")),
         rows(
             "upperbound_key_generate_params default_key_generate_params key_generation_settings", .any,
             .unsupported("keys would be made without it; give the limits in each POST /key/generate")),
@@ -130,7 +137,7 @@ extension ConfigurationSchema {
             .unsupported("calls would be routed without them; remove the key")),
         rows(
             "provider_budget_config", .any,
-            .unsupported("budgets of providers are not enforced by this version; put the budget on keys")),
+            .unsupported("budgets of providers are not enforced by this version; put the budget on keys or teams")),
         rows(
             """
             default_litellm_params default_priority enable_mid_stream_fallback_continuation
@@ -181,7 +188,7 @@ extension ConfigurationSchema {
             .withoutEffect("old rows are deleted all the time, in steps that hold up nobody")),
         rows(
             "proxy_budget_rescheduler_min_time proxy_budget_rescheduler_max_time", .any,
-            .withoutEffect("budget periods are not enforced by this version")),
+            .withoutEffect("budgets begin anew at the moment, without a job")),
         rows(
             "store_model_in_db", .boolean,
             .supported(
@@ -196,9 +203,12 @@ extension ConfigurationSchema {
             use_shared_health_check background_health_check_model_groups enable_health_check_routing
             """, .any, .withoutEffect("providers are not probed; a deployment that fails cools down")),
         rows(
-            "disable_budget_reservation fail_closed_budget_enforcement apply_user_budget_to_team_keys",
+            "apply_user_budget_to_team_keys", .boolean,
+            .supported("A user's budget also binds the user's keys of a team; read at start.")),
+        rows(
+            "disable_budget_reservation fail_closed_budget_enforcement",
             .any,
-            .withoutEffect("budgets are enforced on this pod without reservations in a cache")),
+            .withoutEffect("every call reserves in slices that its pod holds, whether a cache answers or not")),
         rows(
             "disable_error_logs disable_adding_master_key_hash_to_db", .any,
             .withoutEffect("prompts and answers are never stored")),
@@ -231,7 +241,8 @@ extension ConfigurationSchema {
             fail_closed_rate_limit_enforcement global_max_parallel_requests max_parallel_requests
             token_rate_limit_type
             """,
-            .any, .unsupported("rate limits are not enforced by this version; remove the key")),
+            .any,
+            .unsupported("limits of the whole proxy are not enforced by this version; give keys and teams limits")),
         rows(
             """
             max_in_flight_requests_per_worker max_queued_requests_per_worker admission_queue_timeout_seconds

@@ -56,6 +56,16 @@ package struct GovernanceReader: Sendable {
             tags: (fields["tags"]?.texts ?? []) + (fields["metadata"]?["tags"]?.texts ?? []))
     }
 
+    /// The configuration's budget of all calls together.
+    /// - Parameter duration: LiteLLM's text. `nil`: it never begins anew.
+    /// - Returns: `nil` when the duration is none.
+    package func proxyBudget(dollars: Double, duration: String?) -> BudgetRule? {
+        guard let limit = NanoUSD(dollars: dollars) else { return nil }
+        let label = duration ?? ""
+        guard label.isEmpty || self.window(label) != .lifetime else { return nil }
+        return self.budget(label, limit, softLimit: nil)
+    }
+
     private static func routes(keyType: String?) -> [String] {
         switch keyType {
         case "llm_api": ["llm_api_routes"]

@@ -112,10 +112,9 @@ struct KeyEdits: Sendable {
         case "models": self.setModels(value)
         case "duration": return self.setDuration(field, text)
         case "budget_duration": return self.setBudgetDuration(field, text)
-        case "budget_mode": return self.setChoice(field, text, of: ["strict", "expected"], unenforced: ["strict"])
+        case "budget_mode": return self.setChoice(field, text, of: ["strict", "expected"])
         case "key_type":
-            return self.setChoice(
-                field, text, of: ["llm_api", "management", "read_only", "default"], unenforced: [])
+            return self.setChoice(field, text, of: ["llm_api", "management", "read_only", "default"])
         case "grace_period":
             if let text, !["0", "0s", "0m", "0h", "0d"].contains(text) {
                 return field.problem(
@@ -155,9 +154,6 @@ struct KeyEdits: Sendable {
         }
         guard Self.budgetWords.contains(text) || KeyDuration(text) != nil else { return Self.durationProblem(field) }
         self.budgetDuration = text
-        self.warnings.append(
-            "budget_duration is stored, but this version counts max_budget over the key's lifetime and does not "
-                + "reset it")
         return nil
     }
 
@@ -167,9 +163,7 @@ struct KeyEdits: Sendable {
             "value_error")
     }
 
-    private mutating func setChoice(_ field: KeyField, _ text: String?, of choices: [String], unenforced: Set<String>)
-        -> FieldProblem?
-    {
+    private mutating func setChoice(_ field: KeyField, _ text: String?, of choices: [String]) -> FieldProblem? {
         guard let text else {
             self.others.append(JSONMember(field.name, .null))
             return nil
@@ -179,7 +173,6 @@ struct KeyEdits: Sendable {
                 "Input should be " + choices.map { "'\($0)'" }.joined(separator: " or "), "literal_error")
         }
         self.others.append(JSONMember(field.name, .string(text)))
-        if unenforced.contains(text) { self.warnings.append(Self.notEnforced("\(field.name) '\(text)'")) }
         return nil
     }
 }

@@ -13,7 +13,7 @@ import NIOCore
 /// Every attempt that was sent, or tried to be, is settled exactly once (`settle` in SettleCall.swift).
 final class Call {
     enum Phase {
-        case starting, waiting, connecting, sent, holding, streaming, relayingLarge, pausing, done
+        case starting, admitting, waiting, connecting, sent, holding, streaming, relayingLarge, pausing, done
     }
 
     let loop: LoopContext
@@ -29,10 +29,22 @@ final class Call {
     let keepsAlive: Bool
     let isHTTP11: Bool
 
-    var phase = Phase.starting
+    var phase = Phase.starting {
+        // Every way out leads here, and what the call holds of budgets and limits ends with it.
+        didSet { if case .done = self.phase, self.ticket != nil { self.endAdmission() } }
+    }
     var scan = RequestScan()
     var modelName = ""
     var endUser: String?
+
+    // Admission
+    /// What the call holds of budgets and limits. `nil`: nothing binds it.
+    var ticket: AdmissionTicket?
+    var admissionPaths: AdmissionGate.KeyPaths?
+    /// When it began to wait for the store, monotonic nanoseconds.
+    var admittingSince: UInt64 = 0
+    /// Header lines that tell of rate limits.
+    var rateLines: [UInt8] = []
 
     // Routing
     var group: TargetGroup?
@@ -123,24 +135,12 @@ final class Call {
                     status: 400, type: "invalid_request_error", param: "mock_response", origin: .caller,
                     message: "mock_response is longer than \(Self.mockResponseBytesMax) bytes: send a shorter one."))
         }
-        if let refusal = Admit.refusal(
-            of: self.key, path: self.path, kind: self.kind, model: self.modelName, group: group.name,
-            budgetStatus: self.loop.snapshot.budgetExceededStatus)
-        {
-            return self.refuse(refusal)
-        }
         if !self.scan.user.isEmpty {
             self.endUser = self.body.withUnsafeReadableBytes {
                 String(decoding: $0[self.scan.user].prefix(Self.endUserBytesMax), as: UTF8.self)
             }
-            if let customer = self.endUser,
-                let refusal = self.loop.keys.entities.refusal(
-                    customer: customer, model: self.modelName, group: group.name)
-            {
-                return self.refuse(refusal)
-            }
         }
-        self.beginAttempt()
+        self.admit(to: group)
     }
 
     /// What the key's owners say of this call.
@@ -191,6 +191,7 @@ final class Call {
     func callerLeft() {
         switch self.phase {
         case .starting, .pausing, .done, .connecting: break
+        case .admitting: self.loop.cancelAdmitting(self)
         case .waiting: self.target?.cancelWaiting(self)
         case .sent, .holding, .streaming, .relayingLarge:
             self.upstream?.cancel()
@@ -207,6 +208,7 @@ final class Call {
         self.upstream?.cancel()
         switch self.phase {
         case .sent, .holding, .streaming, .relayingLarge: self.settleUnfinished(.draining)
+        case .admitting: self.loop.cancelAdmitting(self)
         case .waiting: self.target?.cancelWaiting(self)
         default: break
         }

@@ -7,7 +7,8 @@ enum AnswerHead {
     /// Room that the head of `call`'s answer needs at most.
     static func bytesMax(for call: Call) -> Int {
         // Each of the provider's header lines grows by its prefix of 13 bytes; a line has at least 4.
-        1024 + (call.target?.deployment.answerHeaders.count ?? 0) + call.answerHeadBytes.readableBytes * 4
+        1024 + call.rateLines.count + (call.target?.deployment.answerHeaders.count ?? 0)
+            + call.answerHeadBytes.readableBytes * 4
     }
 
     /// - Parameter length: bytes of the body. `nil`: chunked, or until the connection ends on HTTP/1.0.
@@ -56,6 +57,7 @@ enum AnswerHead {
             writer.append(decimal: Int64(call.attempt))
             writer.append("\r\n")
         }
+        writer.append(call.rateLines)
         guard call.isSettled, call.settledAt > 0 else {
             // A stream's cost is not known yet; the key's spend is that before it.
             writer.append("x-litellm-key-spend: ")

@@ -435,7 +435,8 @@ final class CallerHandler: ChannelDuplexHandler {
         self.write(
             ErrorAnswer.bytes(
                 error, persistence: Persistence(keepsAlive: call.keepsAlive, isHTTP11: call.isHTTP11),
-                requestID: call.requestID, attempts: call.attempt, dateLine: self.loop.dateLine))
+                requestID: call.requestID, attempts: call.attempt, dateLine: self.loop.dateLine,
+                extraLines: call.rateLines))
         call.answerHead.status = error.status
         self.finishAnswer(for: call, keepsAlive: call.keepsAlive)
     }

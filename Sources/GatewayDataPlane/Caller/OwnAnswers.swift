@@ -26,11 +26,11 @@ enum Persistence {
 enum ErrorAnswer {
     static func bytes(
         _ error: GatewayError, persistence: Persistence, isHead: Bool = false, requestID: RequestID?, attempts: Int,
-        dateLine: [UInt8]
+        dateLine: [UInt8], extraLines: [UInt8] = []
     ) -> ByteBuffer {
         let body = error.body
-        var out = ByteBufferAllocator().buffer(capacity: body.utf8.count + 448)
-        out.write(capacity: 384) { writer in
+        var out = ByteBufferAllocator().buffer(capacity: body.utf8.count + 448 + extraLines.count)
+        out.write(capacity: 384 + extraLines.count) { writer in
             writer.append(statusLine: error.status)
             writer.append("content-type: application/json\r\ncontent-length: ")
             writer.append(decimal: Int64(body.utf8.count))
@@ -51,6 +51,7 @@ enum ErrorAnswer {
                 writer.append(decimal: Int64(seconds))
                 writer.append("\r\n")
             }
+            writer.append(extraLines)
             writer.append(persistence.headerLine)
             writer.append("\r\n")
         }

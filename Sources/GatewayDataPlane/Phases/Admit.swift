@@ -1,22 +1,242 @@
 import GatewayAdmission
 import GatewayCore
+import GatewayWire
+import NIOCore
 
-/// Phase 2: whether this key may make this call. Arithmetic and look-ups only.
+/// Phase 2: whether this key may make this call, and whether its budgets and limits have room for it. Arithmetic in
+/// memory; a call waits for the store only when this pod's slice of a budget or limit is used up.
+///
+///     admit ─ all have room ──────────► admitted: route
+///       │
+///       ├─ one has to ask the store ──► admitting ── answer: again; too long: refused
+///       └─ one has nothing left ──────► refused
+extension Call {
+    func admit(to group: TargetGroup) {
+        let now = self.loop.nanoseconds()
+        let rules = self.path
+        if let refusal = Admit.refusal(
+            of: self.key, path: rules, kind: self.kind, model: self.modelName, group: group.name)
+        {
+            return self.refuse(refusal)
+        }
+        if let customer = self.endUser,
+            let refusal = self.loop.keys.entities.refusal(
+                customer: customer, model: self.modelName, group: group.name)
+        {
+            return self.refuse(refusal)
+        }
+        guard let gate = self.loop.gate else {
+            if let refusal = Admit.spentRefusal(of: self.key, status: self.loop.snapshot.budgetExceededStatus) {
+                return self.refuse(refusal)
+            }
+            return self.beginAttempt()
+        }
+        // Most keys: nothing to look up, nothing to keep.
+        if rules.terms.isEmpty, self.endUser == nil { return self.beginAttempt() }
+        self.admissionPaths = gate.paths(of: self.key, rules: rules, at: now)
+        self.admittingSince = now
+        self.reserve(gate, at: now, isLastTry: false)
+    }
+
+    /// How long a call waits for the store's first answer about a budget or limit, nanoseconds.
+    private static let firstAnswerPatience: UInt64 = 3_000_000_000
+
+    private func reserve(_ gate: AdmissionGate, at now: UInt64, isLastTry: Bool) {
+        guard let paths = self.admissionPaths, let group = self.group else { return }
+        let time = self.loop.storeTime(atNanoseconds: now)
+        let ofModel =
+            paths.hasModelTerms ? gate.path(of: paths, model: self.modelName, group: group.name, at: now) : nil
+        let ofCustomer = self.endUser.flatMap { gate.path(customer: $0, at: now, now: time) }
+        if paths.base.isEmpty, ofModel?.isEmpty ?? true, ofCustomer == nil { return self.beginAttempt() }
+        var ticket = AdmissionTicket()
+        let isStrict = paths.base.isStrict || ofModel?.isStrict ?? false || ofCustomer?.isStrict ?? false
+        let demand = self.demand(gate, paths, group, isStrict: isStrict)
+        var verdict = ticket.admit(paths.base, demand, now: time, at: now)
+        if case .admitted = verdict, let ofModel { verdict = ticket.admit(ofModel, demand, now: time, at: now) }
+        if case .admitted = verdict, let ofCustomer { verdict = ticket.admit(ofCustomer, demand, now: time, at: now) }
+        switch verdict {
+        case .admitted:
+            guard gate.registry.isTrusted(at: now) else {
+                ticket.abandon()
+                return self.refuse(.budgetStoreAway)
+            }
+            self.ticket = ticket
+            if ticket.hasRates { self.rateLines = RateHeaders.lines(ticket.rates(now: time), now: time) }
+            self.beginAttempt()
+        case .waits(let account):
+            // Without an answer nobody knows whether anything is left; the first one may take longer.
+            let isUnknown = gate.registry.podsWithoutStore > 0 || !account.hasAnswer
+            let waited = now > self.admittingSince ? now - self.admittingSince : 0
+            let mayWait = !isLastTry || !account.hasAnswer && waited < Self.firstAnswerPatience
+            self.phase = .admitting
+            if mayWait, self.loop.enqueue(admitting: self) { return }
+            if isUnknown { return self.refuse(.budgetStoreAway) }
+            self.refuse(by: account, at: now)
+        case .refused(let account): self.refuse(by: account, at: now)
+        }
+    }
+
+    /// - Parameter isLastTry: it has waited for as long as it may; what it does not get now it does not get.
+    func admitAgain(isLastTry: Bool) {
+        guard case .admitting = self.phase, let gate = self.loop.gate else { return }
+        self.phase = .starting
+        self.reserve(gate, at: self.loop.nanoseconds(), isLastTry: isLastTry)
+    }
+
+    /// A further attempt may cost as much as the one before, and one at another group more: budgets that must never be
+    /// passed need room for it.
+    func beginFurtherAttempt() {
+        guard self.ticket?.isStrict ?? false, let gate = self.loop.gate, let paths = self.admissionPaths,
+            let group = self.group
+        else { return self.beginAttempt() }
+        let now = self.loop.nanoseconds()
+        let demand = self.demand(gate, paths, group, isStrict: true)
+        let time = self.loop.storeTime(atNanoseconds: now)
+        if let account = self.ticket?.raise(to: demand, now: time, at: now) {
+            return self.refuse(by: account, at: now)
+        }
+        self.beginAttempt()
+    }
+
+    private func refuse(by account: EscrowAccount, at now: UInt64) {
+        let time = self.loop.storeTime(atNanoseconds: now)
+        let standing = account.standing(now: time)
+        if self.loop.configuration.admissionIsShadow {
+            self.loop.logger.notice(
+                "A budget or limit would have refused a call",
+                metadata: [
+                    "martlet.subject.kind": "\(standing.terms.subject.kind.name)",
+                    "martlet.limit.type": "\(standing.terms.unit.limitName)",
+                ])
+            return self.beginAttempt()
+        }
+        if standing.terms.isRate { self.rateLines = RateHeaders.lines([standing], now: time) }
+        self.refuse(
+            GatewayError.refused(
+                by: standing,
+                party: RefusedParty(
+                    keyName: self.key.record.alias ?? self.key.record.keyName, keyDigest: self.key.record.digest.hex),
+                budgetStatus: self.loop.snapshot.budgetExceededStatus, now: time))
+    }
+
+    // MARK: what the call may use
+
+    private func demand(
+        _ gate: AdmissionGate, _ paths: AdmissionGate.KeyPaths, _ group: TargetGroup, isStrict: Bool
+    ) -> CallDemand {
+        let choices = max(1, min(self.scan.choiceCount, 128))
+        var demand = CallDemand(costMax: 0, costExpected: 0, inputTokens: 0, outputTokens: 0)
+        for target in group.targets {
+            var usage = TokenUsage(
+                input: target.figures.inputTokens(bytes: self.scan.inputTextBytes),
+                output: self.kind == .embedding
+                    ? 0
+                    : gate.expectedOutput(paths, model: self.modelName)
+                        ?? Int64(target.figures.expectedOutputTokens))
+            if self.scan.maxTokens >= 0 { usage.output = min(usage.output, self.scan.maxTokens) }
+            usage.output *= choices
+            demand.inputTokens = max(demand.inputTokens, usage.input)
+            demand.outputTokens = max(demand.outputTokens, usage.output)
+            guard let price = target.deployment.priceBox else { continue }
+            demand.costExpected = max(demand.costExpected, price.cost(of: usage, tier: .standard).rawValue)
+            if isStrict {
+                demand.costMax = max(demand.costMax, self.costMax(target, price, choices: choices))
+            }
+        }
+        return demand
+    }
+
+    /// Every token is made of a byte of the body at least. What the body only points to has no such bound, so a model's
+    /// own bound on its input stands in where the body may point to something.
+    private func costMax(_ target: Target, _ price: PriceBox, choices: Int64) -> Int64 {
+        let bytes = Int64(self.body.readableBytes)
+        let modelInput = price.price.maxInputTokens ?? .max
+        var input = min(bytes, modelInput)
+        if self.body.withUnsafeReadableBytes({ Admit.mayPointElsewhere($0) }) {
+            input = price.price.maxInputTokens ?? max(bytes, Admit.inputTokensCap)
+        }
+        guard self.kind != .embedding else {
+            return price.costMax(inputTokens: input, outputTokens: 0).rawValue
+        }
+        let cap = price.price.maxOutputTokens ?? Int64(self.loop.configuration.outputTokensCap)
+        let output = self.scan.maxTokens >= 0 ? self.scan.maxTokens : cap
+        return price.costMax(inputTokens: input, outputTokens: min(output, 1 << 40) * choices).rawValue
+    }
+
+    // MARK: what it has used
+
+    func charge(_ event: UsageEvent, sequence: Int64) {
+        guard self.ticket != nil else { return }
+        self.ticket?.charge(
+            CallCharge(cost: event.cost, inputTokens: event.usage.input, outputTokens: event.usage.output),
+            sequence: sequence)
+        guard event.outcome == .finished, event.usage.output > 0, let gate = self.loop.gate,
+            let paths = self.admissionPaths
+        else { return }
+        gate.learn(
+            paths, model: self.modelName,
+            outputTokens: event.usage.output / max(1, min(self.scan.choiceCount, 128)))
+    }
+
+    func endAdmission() {
+        self.ticket?.finish()
+        self.ticket = nil
+        self.loop.pumpAdmittingSoon()
+    }
+}
+
 enum Admit {
+    /// Input of a call that points to media, when the model's own bound is not known.
+    static let inputTokensCap: Int64 = 1 << 20
+
+    private static let pointers: [StaticString] = [
+        "image_url\"", "input_image\"", "file\"", "input_file\"", "input_audio\"", "file_id\"",
+    ]
+    /// Before the last two digits of an escaped character that such a name may be written with.
+    private static let escape: StaticString = "u00"
+
+    /// Whether the body has parts whose tokens are not in it: images, files and audio by address or identifier.
+    static func mayPointElsewhere(_ body: UnsafeRawBufferPointer) -> Bool {
+        func matches(_ text: StaticString, at index: Int) -> Bool {
+            index + text.utf8CodeUnitCount <= body.count
+                && (0..<text.utf8CodeUnitCount).allSatisfy { body[index + $0] == text.utf8Start[$0] }
+        }
+        for index in body.indices {
+            switch body[index] {
+            case UInt8(ascii: "\""):
+                let next = index + 1
+                guard next < body.count, body[next] == UInt8(ascii: "i") || body[next] == UInt8(ascii: "f") else {
+                    continue
+                }
+                if Self.pointers.contains(where: { matches($0, at: next) }) { return true }
+            case UInt8(ascii: "\\"):
+                // Letters and the underscore, U+0040 to U+007F.
+                guard matches(Self.escape, at: index + 1), index + 4 < body.count else { continue }
+                if (UInt8(ascii: "4")...UInt8(ascii: "7")).contains(body[index + 4]) { return true }
+            default: continue
+            }
+        }
+        return false
+    }
+
     /// `nil`: admitted.
     /// - Parameter path: what the key's owners say.
     static func refusal(
-        of key: KeyEntry, path: AdmissionPath, kind: CallKind, model: String, group: String, budgetStatus: Int
+        of key: KeyEntry, path: AdmissionPath, kind: CallKind, model: String, group: String
     ) -> GatewayError? {
         if let refusal = path.refusal { return refusal }
         if !key.rules.routes.allowsAllCalls, !key.rules.routes.allows("/v1" + kind.path, family: .call) {
             return key.rules.routes.refusal(of: kind.path)
         }
-        if let refusal = path.refusal(ofModel: model, group: group) { return refusal }
+        return path.refusal(ofModel: model, group: group)
+    }
+
+    /// Where no slices are kept: by what this pod knows of the key's spend.
+    static func spentRefusal(of key: KeyEntry, status: Int) -> GatewayError? {
         let spend = key.spend.spend - key.rules.spendBaseline
         if let budget = key.record.maxBudget, spend >= budget {
             return GatewayError(
-                status: budgetStatus, type: "budget_exceeded", origin: .caller,
+                status: status, type: "budget_exceeded", origin: .caller,
                 message: "Budget has been exceeded! Key=\(key.record.alias ?? key.record.keyName) "
                     + "Current cost: \(spend.decimalText), Max budget: \(budget.decimalText)")
         }
@@ -28,5 +248,21 @@ enum Admit {
             status: 400, type: "invalid_request_error", param: "model", origin: .caller,
             message: "\(kind.path): Invalid model name passed in model=\(String(model.prefix(256))). "
                 + "Call `/v1/models` to view available models for your key.")
+    }
+}
+
+/// `x-ratelimit-*` as OpenAI and LiteLLM send them: of several limits of a kind the one with the least left.
+enum RateHeaders {
+    static func lines(_ standings: [AccountStanding], now: UnixMicroseconds) -> [UInt8] {
+        var text = ""
+        for (name, units) in [("requests", [EscrowUnit.requests]), ("tokens", [.tokens, .inputTokens, .outputTokens])] {
+            guard let least = standings.filter({ units.contains($0.terms.unit) }).min(by: { $0.left < $1.left }) else {
+                continue
+            }
+            text +=
+                "x-ratelimit-limit-\(name): \(least.terms.limit)\r\nx-ratelimit-remaining-\(name): \(least.left)\r\n"
+            if let seconds = least.secondsLeft(now: now) { text += "x-ratelimit-reset-\(name): \(seconds)s\r\n" }
+        }
+        return Array(text.utf8)
     }
 }

@@ -44,7 +44,7 @@ extension Call {
         self.attempt -= 1
         self.attemptsInGroup -= 1
         if let group = self.group, self.triedTargets.count < group.targets.count, group.targets.count > 1 {
-            return self.beginAttempt()
+            return self.beginFurtherAttempt()
         }
         guard self.groupsLeft > 0 else { return self.refuse(error) }
         self.fallBack(error)
@@ -184,7 +184,7 @@ extension Call {
     /// At once where another deployment has not been tried; otherwise after a growing pause with jitter.
     private func retryLater(retryAfter: Int?) {
         guard let group = self.group else { return }
-        if self.triedTargets.count < group.targets.count, group.targets.count > 1 { return self.beginAttempt() }
+        if self.triedTargets.count < group.targets.count, group.targets.count > 1 { return self.beginFurtherAttempt() }
         self.triedTargets = []
         self.phase = .pausing
         let attempt = self.attempt
@@ -193,7 +193,7 @@ extension Call {
         let milliseconds = retryAfter.map { min(8_000, $0 * 1000) } ?? jittered
         self.loop.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(Int64(milliseconds))) {
             guard case .pausing = self.phase, self.attempt == attempt else { return }
-            self.beginAttempt()
+            self.beginFurtherAttempt()
         }
     }
 
@@ -205,7 +205,7 @@ extension Call {
             self.group = group
             self.triedTargets = []
             self.attemptsInGroup = 0
-            return self.beginAttempt()
+            return self.beginFurtherAttempt()
         }
         self.giveUp(error)
     }

@@ -84,13 +84,16 @@ extension Call {
     private func record(_ event: UsageEvent, figures: DeploymentFigures) {
         // Before it is in the journal: what the store tells of this key's spend must never be ahead of what was added here.
         self.key.spend.add(event.cost)
+        // Consumption is counted after it is in the journal, never before.
+        var sequence = Int64.max
         do {
-            try self.loop.journal.recordSettlement(event)
+            sequence = try self.loop.journal.recordSettlement(event)
         } catch {
             // The intent stands in the journal, so the attempt is settled as orphaned at the next start.
             self.loop.logger.error(
                 "A settlement could not be recorded", metadata: ["error.message": "\(error.message)"])
         }
+        self.charge(event, sequence: sequence)
         figures.metrics.attemptsByOutcome[Int(event.outcome.rawValue)] += 1
         figures.metrics.duration.record(microseconds: event.durationMicroseconds)
         if event.firstByteMicroseconds >= 0 {

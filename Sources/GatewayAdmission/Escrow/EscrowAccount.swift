@@ -1,0 +1,152 @@
+import GatewayCore
+import Synchronization
+
+/// One account of this pod: its pool under a lock that is held for arithmetic only. Shared by all paths that lead
+/// through it.
+package final class EscrowAccount: Sendable {
+    package let id: Int64
+    package let unit: EscrowUnit
+    package let isRate: Bool
+    private let pool: Mutex<EscrowPool>
+    /// Whether the agent looks at this account in its rounds.
+    private let isListed = Atomic<Bool>(false)
+    private let registry: EscrowRegistry
+
+    init(_ terms: EscrowTerms, registry: EscrowRegistry) {
+        self.id = terms.id
+        self.unit = terms.unit
+        self.isRate = terms.isRate
+        self.pool = Mutex(EscrowPool(terms))
+        self.registry = registry
+    }
+
+    package var terms: EscrowTerms { self.pool.withLock { $0.terms } }
+
+    /// A copy, for reports and tests.
+    package var snapshot: EscrowPool { self.pool.withLock { $0 } }
+
+    /// Whether the store has said how the account stands in its present window.
+    package var hasAnswer: Bool { self.pool.withLock { $0.standing != nil } }
+
+    func reserve(_ amount: Int64, now: UnixMicroseconds, at: UInt64) -> EscrowPool.Verdict {
+        let podsWithoutStore = self.registry.podsWithoutStore
+        let verdict = self.pool.withLock {
+            $0.reserve(amount, now: now, at: at, podsWithoutStore: podsWithoutStore)
+        }
+        if !self.isListed.load(ordering: .relaxed) { self.list() }
+        if verdict == .short { self.registry.ring() }
+        return verdict
+    }
+
+    func settle(generation: Int64, reserved: Int64, consumed: Int64, sequence: Int64, ends: Bool) {
+        self.pool.withLock {
+            $0.settle(
+                generation: generation, reserved: reserved, consumed: consumed, sequence: sequence, ends: ends)
+        }
+        if !self.isListed.load(ordering: .relaxed) { self.list() }
+    }
+
+    private func list() {
+        if !self.isListed.exchange(true, ordering: .acquiringAndReleasing) { self.registry.list(self) }
+    }
+
+    /// For the agent.
+    package func update<Result: Sendable>(_ body: (inout sending EscrowPool) -> sending Result) -> Result {
+        self.pool.withLock { body(&$0) }
+    }
+
+    /// Takes the account off the agent's list if it is idle. A call that comes at this moment lists it again.
+    package func unlistIfIdle(at: UInt64) -> Bool {
+        self.pool.withLock { pool in
+            guard pool.isIdle(at: at) else { return false }
+            self.isListed.store(false, ordering: .releasing)
+            return true
+        }
+    }
+}
+
+/// All accounts that this pod has met, and which of them its agent has to look at.
+package final class EscrowRegistry: Sendable {
+    private struct Weak: Sendable { weak var account: EscrowAccount? }
+    private struct State: Sendable {
+        var accounts: [Int64: Weak] = [:]
+        var purgeAt = 1024
+        var listed: [EscrowAccount] = []
+    }
+    private let state = Mutex(State())
+    private let onNeed: @Sendable () -> Void
+    private let wakers = Mutex<[@Sendable () -> Void]>([])
+    private let waiting = Atomic<Int>(0)
+    private let offset = Atomic<Int64>(0)
+    private let trusted = Atomic<UInt64>(.max)
+    private let withoutStore = Atomic<Int64>(0)
+
+    /// - Parameter onNeed: called, on any thread and often, when a call waits for the store; must be quick.
+    package init(onNeed: @escaping @Sendable () -> Void) { self.onNeed = onNeed }
+
+    func ring() { self.onNeed() }
+
+    // MARK: what calls ask
+
+    /// What has to be added to this pod's clock to have the store's, microseconds.
+    package var storeOffsetMicroseconds: Int64 { self.offset.load(ordering: .relaxed) }
+
+    /// Whether slices of budgets may still be used: after too long a silence the store may have given them to others.
+    package func isTrusted(at: UInt64) -> Bool { at < self.trusted.load(ordering: .relaxed) }
+
+    /// Pods that were alive when the store stopped to answer; 0: it answers.
+    package var podsWithoutStore: Int64 { self.withoutStore.load(ordering: .relaxed) }
+
+    /// Calls that wait for an answer of the store, over all event loops.
+    package func countWaiting(_ change: Int) { self.waiting.wrappingAdd(change, ordering: .relaxed) }
+
+    /// Has `wake` called whenever the store has answered and calls wait; on any thread, must be quick.
+    package func onAnswer(_ wake: @escaping @Sendable () -> Void) { self.wakers.withLock { $0.append(wake) } }
+
+    // MARK: what the agent tells
+
+    package func answered() {
+        guard self.waiting.load(ordering: .relaxed) > 0 else { return }
+        for wake in self.wakers.withLock({ $0 }) { wake() }
+    }
+
+    package func setStoreOffset(microseconds: Int64) { self.offset.store(microseconds, ordering: .relaxed) }
+
+    /// - Parameter until: monotonic nanoseconds.
+    package func trust(until: UInt64) { self.trusted.store(until, ordering: .relaxed) }
+
+    package func setStoreAway(pods: Int64) { self.withoutStore.store(max(0, pods), ordering: .relaxed) }
+
+    func list(_ account: EscrowAccount) { self.state.withLock { $0.listed.append(account) } }
+
+    /// The account of `terms`, made at first sight; terms of a known one are brought up to date.
+    /// - Parameter at: monotonic nanoseconds.
+    package func account(_ terms: EscrowTerms, at: UInt64) -> EscrowAccount {
+        let account = self.state.withLock { state in
+            if let known = state.accounts[terms.id]?.account { return known }
+            if state.accounts.count >= state.purgeAt {
+                state.accounts = state.accounts.filter { $0.value.account != nil }
+                state.purgeAt = max(1024, 2 * state.accounts.count)
+            }
+            let made = EscrowAccount(terms, registry: self)
+            state.accounts[terms.id] = Weak(account: made)
+            return made
+        }
+        account.update { $0.take(terms, at: at) }
+        return account
+    }
+
+    /// `nil`: nobody uses it.
+    package func account(id: Int64) -> EscrowAccount? { self.state.withLock { $0.accounts[id]?.account } }
+
+    /// Accounts that a round looks at; those that have become idle leave the list.
+    package func listed(at: UInt64) -> [EscrowAccount] {
+        let listed = self.state.withLock { state in
+            defer { state.listed = [] }
+            return state.listed
+        }
+        let kept = listed.filter { !$0.unlistIfIdle(at: at) }
+        self.state.withLock { $0.listed.append(contentsOf: kept) }
+        return kept
+    }
+}

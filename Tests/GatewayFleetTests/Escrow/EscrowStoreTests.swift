@@ -1,0 +1,36 @@
+import GatewayCore
+import GatewayLedger
+import GatewaySQLite
+import Glibc
+import TestSupport
+import Testing
+
+@Suite("An escrow store in memory")
+struct MemoryEscrowStoreTests {
+    @Test("behaves as every escrow store", arguments: EscrowStoreConformance.behaviours)
+    func conforms(_ behaviour: EscrowStoreBehaviour) async throws {
+        try await behaviour.check {
+            let ledger = MemoryLedgerStore()
+            return (MemoryEscrowStore(ledger: ledger, clock: ManualWallClock()), ledger)
+        }
+    }
+}
+
+@Suite("Budgets of one pod that crashes and loses answers")
+struct EscrowModelSQLiteTests {
+    @Test("add up in SQLite after every step", arguments: 1...3 as ClosedRange<UInt64>)
+    func addsUp(seed: UInt64) async throws {
+        var template = Array("/tmp/martlet-escrow-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw LedgerError.unavailable("no temporary directory") }
+        let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        defer {
+            for suffix in ["", "-wal", "-shm"] { unlink("\(directory)/ledger\(suffix)") }
+            rmdir(directory)
+        }
+        let store = try SQLiteStore.open(path: "\(directory)/ledger", clock: ManualWallClock())
+        let options = EscrowModel.Options(
+            seed: seed, steps: 400, pods: seed == 1 ? 1 : 3, resets: seed == 3, underestimates: seed == 2)
+        try await EscrowModel(options, bench: EscrowBench(ledger: store, escrow: store, writeOff: nil)).run()
+        try store.close()
+    }
+}

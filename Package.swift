@@ -56,7 +56,7 @@ let package = Package(
         library("GatewayPricing", ["GatewayCore"]),
         library("GatewayProviders", ["GatewayCore", "GatewayWire"]),
         library("GatewayRouting", ["GatewayCore"]),
-        library("GatewayAdmission", ["GatewayCore"]),
+        library("GatewayAdmission", ["GatewayCore", crypto]),
         library("GatewayLedger", ["GatewayAdmission", "GatewayCore", "CMartlet"]),
         library("GatewaySQLite", ["GatewayLedger", "GatewayAdmission", "GatewayCore", grdb, grdbSQLite]),
         library("GatewayPostgres", ["GatewayLedger", "GatewayAdmission", "GatewayCore", "CPostgres"]),

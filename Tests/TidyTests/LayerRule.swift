@@ -16,7 +16,7 @@ enum LayerRule {
         "GatewayPricing": Target(layer: 2, outside: []),
         "GatewayRouting": Target(layer: 2, outside: []),
         // Time zones of budgets that begin at local midnight.
-        "GatewayAdmission": Target(layer: 2, outside: ["Foundation"]),
+        "GatewayAdmission": Target(layer: 2, outside: ["Foundation", "Crypto"]),
         "GatewayLedger": Target(layer: 3, outside: ["Dispatch", "Logging"]),
         "GatewayPostgres": Target(layer: 4, outside: ["CPostgres"]),
         "GatewayRedis": Target(layer: 4, outside: ["CHiredis", "NIO*", "Logging"]),

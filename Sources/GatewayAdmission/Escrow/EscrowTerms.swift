@@ -1,3 +1,4 @@
+import Crypto
 import GatewayCore
 
 /// What an account counts.
@@ -64,12 +65,11 @@ package struct EscrowTerms: Hashable, Sendable {
     /// What tells this account from all others, the same on all pods; kept beside `id` in the store to find collisions.
     package var name: String { "\(self.unit.rawValue)/\(self.subject.kind.rawValue)/\(self.label)/\(self.subject.id)" }
 
-    /// FNV-1a of `name`, 64 bits, then mixed: stable over programs and machines.
+    /// The first 8 bytes of the SHA-256 of `name`: the same on all pods, and nobody can choose a customer's name so that it
+    /// shares somebody else's account.
     package var id: Int64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in self.name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        hash = (hash ^ hash >> 31) &* 0x7FB5_D329_728E_A185
-        hash = (hash ^ hash >> 27) &* 0x81DA_DEF4_BC2D_D44D
-        return Int64(bitPattern: hash ^ hash >> 33)
+        var hash = SHA256()
+        hash.update(data: Array(self.name.utf8))
+        return hash.finalize().prefix(8).reduce(0) { $0 << 8 | Int64($1) }
     }
 }

@@ -143,13 +143,14 @@ struct RedisReader {
         for (name, _) in Self.variables {
             guard let (used, _) = self.lookup.value(name) else { continue }
             diagnostics.warning(
-                .environment, used, "the variable \(used) has no effect", mend: "pods need no Redis")
+                .environment, used, "nothing uses \(used), because \(Self.place) is off", mend: "pods need no Redis")
         }
         guard let entry = self.root["litellm_settings"]?.mapping?.first(where: { $0.key == "cache_params" }),
             !entry.value.isOff
         else { return }
         diagnostics.warning(
-            entry.keyPosition, "litellm_settings.cache_params", "\"cache_params\" in litellm_settings has no effect",
+            entry.keyPosition, "litellm_settings.cache_params",
+            "nothing uses cache_params, because \(Self.place) is off",
             mend: "it belongs to a feature that this version does not have")
     }
 }

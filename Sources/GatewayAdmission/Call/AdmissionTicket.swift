@@ -11,17 +11,18 @@ package struct AdmissionTicket: Sendable {
     }
 
     private struct Hold: Sendable {
-        var account: EscrowAccount?
-        var generation: Int64 = 0
-        var reserved: Int64 = 0
+        let account: EscrowAccount
+        let generation: Int64
+        var reserved: Int64
         /// A budget that must never be passed.
-        var isStrictBudget = false
+        let isStrictBudget: Bool
     }
 
     /// Budgets and limits on the way of one call.
     package static let stepsMax = 24
-    private var holds = InlineArray<24, Hold>(repeating: Hold())
-    package private(set) var count = 0
+    /// Not inline: two dozen of them would make every call's object too large for the allocator's quick lists.
+    private var holds: [Hold] = []
+    package var count: Int { self.holds.count }
 
     package init() {}
 
@@ -34,6 +35,7 @@ package struct AdmissionTicket: Sendable {
         _ path: AccountPath, _ demand: CallDemand, now: UnixMicroseconds, at: UInt64
     ) -> Verdict {
         var waiting: EscrowAccount?
+        self.holds.reserveCapacity(self.holds.count + path.steps.count)
         for step in path.steps {
             guard self.count < Self.stepsMax else {
                 self.abandon()
@@ -43,10 +45,10 @@ package struct AdmissionTicket: Sendable {
                 demand.amount(step.unit, isStrict: step.isStrict), now: now, at: at)
             switch verdict {
             case .taken(let amount, let generation):
-                self.holds[self.count] = Hold(
-                    account: step.account, generation: generation, reserved: amount,
-                    isStrictBudget: step.isStrict && step.unit == .money)
-                self.count += 1
+                self.holds.append(
+                    Hold(
+                        account: step.account, generation: generation, reserved: amount,
+                        isStrictBudget: step.isStrict && step.unit == .money))
             // The others are asked all the same, so that one answer of the store tells of all that have to ask.
             case .short: waiting = waiting ?? step.account
             case .dry:
@@ -62,16 +64,13 @@ package struct AdmissionTicket: Sendable {
     }
 
     /// Whether a budget that must never be passed is among the accounts.
-    package var isStrict: Bool {
-        for index in 0..<self.count where self.holds[index].isStrictBudget { return true }
-        return false
-    }
+    package var isStrict: Bool { self.holds.contains { $0.isStrictBudget } }
 
     /// Makes room in strict budgets for a further attempt; does not wait.
     /// - Returns: the account that has none. `nil`: all have.
     package mutating func raise(to demand: CallDemand, now: UnixMicroseconds, at: UInt64) -> EscrowAccount? {
         for index in 0..<self.count where self.holds[index].isStrictBudget {
-            guard let account = self.holds[index].account else { continue }
+            let account = self.holds[index].account
             let missing = demand.amount(.money, isStrict: true) - self.holds[index].reserved
             guard missing > 0 else { continue }
             guard case .taken(let amount, let generation) = account.reserve(missing, now: now, at: at) else {
@@ -87,29 +86,22 @@ package struct AdmissionTicket: Sendable {
     }
 
     /// Whether any of the accounts is a rate.
-    package var hasRates: Bool {
-        for index in 0..<self.count where self.holds[index].account?.isRate ?? false { return true }
-        return false
-    }
+    package var hasRates: Bool { self.holds.contains { $0.account.isRate } }
 
     /// How the rates on the way stand.
     package func rates(now: UnixMicroseconds) -> [AccountStanding] {
-        (0..<self.count).compactMap { index in
-            guard let account = self.holds[index].account, account.isRate else { return nil }
-            return account.standing(now: now)
-        }
+        self.holds.compactMap { $0.account.isRate ? $0.account.standing(now: now) : nil }
     }
 
     /// Turns what an attempt has used into consumption.
     /// - Parameter sequence: place of its settlement in the journal.
     package mutating func charge(_ charge: CallCharge, sequence: Int64) {
-        for index in 0..<self.count {
+        for index in self.holds.indices {
             let hold = self.holds[index]
-            guard let account = hold.account else { continue }
-            let amount = charge.amount(account.unit)
+            let amount = charge.amount(hold.account.unit)
             guard amount > 0 else { continue }
             let covered = min(amount, hold.reserved)
-            account.settle(
+            hold.account.settle(
                 generation: hold.generation, reserved: covered, consumed: amount, sequence: sequence, ends: false)
             self.holds[index].reserved -= covered
         }
@@ -122,14 +114,11 @@ package struct AdmissionTicket: Sendable {
     package mutating func abandon() { self.end(countsRequest: false) }
 
     private mutating func end(countsRequest: Bool) {
-        for index in 0..<self.count {
-            let hold = self.holds[index]
-            guard let account = hold.account else { continue }
-            account.settle(
+        for hold in self.holds {
+            hold.account.settle(
                 generation: hold.generation, reserved: hold.reserved,
-                consumed: countsRequest && account.unit == .requests ? 1 : 0, sequence: .max, ends: true)
-            self.holds[index] = Hold()
+                consumed: countsRequest && hold.account.unit == .requests ? 1 : 0, sequence: .max, ends: true)
         }
-        self.count = 0
+        self.holds = []
     }
 }

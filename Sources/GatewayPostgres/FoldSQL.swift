@@ -61,8 +61,9 @@ enum FoldSQL {
     /// The fold (reference for the race it avoids: the shard's lock is economy only; what counts is that `folded` moves
     /// by compare-and-set and that only rows of a moved stream are read). It checks itself: streams have no gaps, so as
     /// many rows must be read as the positions advance, else the division fails and everything rolls back.
-    /// The answer is the number of rows, and whether some stream has more than one fold takes. It waits for a fold that
-    /// is under way; the positions that it has read before are old then, and the compare-and-set leaves out what moved.
+    /// The answer is the number of rows, and whether rows may be left: some stream has more than one fold takes, or it
+    /// waited for a fold that was under way. The positions that it had read before are old then, and the compare-and-set
+    /// leaves out what moved.
     /// - Parameters:
     ///   - isRecent: looks at partitions of the last hour only; with a backlog the check fails and the caller runs the
     ///     other form.
@@ -93,7 +94,7 @@ enum FoldSQL {
             d1 AS (\(Self.upsert("usage_daily", from: "g", saturating: saturating))),
             d2 AS (\(Self.upsert("usage_total", from: "t", saturating: saturating)))
             SELECT CASE WHEN q.found = q.due THEN q.found ELSE 1 / (q.found - q.found) END,
-                EXISTS (SELECT FROM w WHERE high < applied)
+                EXISTS (SELECT FROM w WHERE high < applied) OR (SELECT count(*) FROM m) < (SELECT count(*) FROM w)
             FROM (SELECT (SELECT count(*) FROM e) AS found,
                 (SELECT coalesce(sum(high - low), 0)::bigint FROM m) AS due) q
             """)

@@ -70,7 +70,7 @@ extension PostgresStore {
         }
     }
 
-    /// One transaction in one round trip. Appends and readers go on meanwhile; folds of other pods skip.
+    /// One transaction in one round trip. Appends and readers go on meanwhile; folds of other pods wait.
     package func rebuildCounters() async throws(LedgerError) {
         let columns = FoldSQL.sums.joined(separator: ", ")
         let script = """

@@ -52,7 +52,13 @@ struct RedisDialer: Sendable {
             return channel
         } catch {
             channel.close(promise: nil)
-            throw error
+            guard error.kind == .connectionLost else { throw error }
+            // Where the handshake fails shows in many ways, of which not all say whom it was with.
+            throw RedisError(
+                .connectionLost,
+                "Redis at \(self.settings.socketPath ?? endpoint.text) did not let a connection be set up: "
+                    + error.message
+                    + (self.settings.usesTLS ? " Check its certificate, and whether it speaks TLS at that port." : ""))
         }
     }
 

@@ -274,6 +274,8 @@ struct FleetScene: Sendable {
 
     /// Exactly one row for each call that the upstream answered, the same spend on every pod, and a sound ledger.
     func expectLedgerAgrees() throws {
+        // Its last answer may have come before it has made a note of it.
+        try waitUntil("the upstream to be idle") { !self.upstream.calls.contains { $0.state == .received } }
         let calls = self.upstream.calls
         var rows: [ExportedAttempt] = []
         try waitUntil("\(calls.count) rows") {

@@ -158,7 +158,8 @@ struct TimedLedgerStore: LedgerStore {
             self.recorder.committed(events.count, began: began)
             return outcome
         } catch {
-            self.recorder.failed("append: \(error.message)")
+            // What the end of the run interrupts, the last shipping repeats.
+            if !Task.isCancelled { self.recorder.failed("append: \(error.message)") }
             throw error
         }
     }

@@ -54,6 +54,7 @@ final class LoopContext: @unchecked Sendable {
     /// `date: ...` line, refreshed with every tick.
     private(set) var dateLine: [UInt8] = []
     private var waitingDeployments: [Target] = []
+    var streamEnds = StreamEnds()
     /// Buffers of `ReceiveAllocator.bytes` that nobody holds: making one costs ten times as much as taking it here.
     private var buffers: [ByteBuffer] = []
     /// More are seldom free at once. 512 KB per event loop.

@@ -11,6 +11,8 @@ package final class AdmissionGate {
         package let hasModelTerms: Bool
         fileprivate var models: [String: AccountPath] = [:]
         fileprivate var outputs: [String: OutputExpectation] = [:]
+        /// Most calls of a key name the same model as the call before.
+        fileprivate var lastOutput: (model: String, expectation: OutputExpectation)?
 
         fileprivate init(source: AdmissionPath, key: KeyEntry, base: AccountPath) {
             self.source = source
@@ -85,21 +87,33 @@ package final class AdmissionGate {
     // MARK: expectations
 
     /// Output tokens that a call of the key and model is expected to use. `nil`: nothing has been learned yet.
-    package func expectedOutput(_ paths: KeyPaths, model: String) -> Int64? { paths.outputs[model]?.withMargin }
+    package func expectedOutput(_ paths: KeyPaths, model: String) -> Int64? {
+        self.output(paths, model: model)?.withMargin
+    }
 
     package func learn(_ paths: KeyPaths, model: String, outputTokens: Int64) {
-        if paths.outputs.count >= Self.modelsMax, paths.outputs[model] == nil { paths.outputs = [:] }
-        paths.outputs[model, default: OutputExpectation()].learn(outputTokens)
+        if let known = self.output(paths, model: model) { return known.learn(outputTokens) }
+        if paths.outputs.count >= Self.modelsMax { paths.outputs = [:] }
+        let made = OutputExpectation()
+        made.learn(outputTokens)
+        paths.outputs[model] = made
+    }
+
+    private func output(_ paths: KeyPaths, model: String) -> OutputExpectation? {
+        if let last = paths.lastOutput, last.model == model { return last.expectation }
+        guard let known = paths.outputs[model] else { return nil }
+        paths.lastOutput = (model, known)
+        return known
     }
 }
 
 /// The decayed mean of what calls used, and of how far off it was.
-struct OutputExpectation {
+final class OutputExpectation {
     private var mean = 0.0
     private var deviation = 0.0
     private var count = 0
 
-    mutating func learn(_ tokens: Int64) {
+    func learn(_ tokens: Int64) {
         let value = Double(min(max(0, tokens), 1 << 24))
         self.count += 1
         // The first calls weigh more, so that the start does not stay in the mean.

@@ -67,11 +67,23 @@ package final class EscrowAccount: Sendable {
 
 /// All accounts that this pod has met, and which of them its agent has to look at.
 package final class EscrowRegistry: Sendable {
-    private struct Weak: Sendable { weak var account: EscrowAccount? }
     private struct State: Sendable {
-        var accounts: [Int64: Weak] = [:]
+        /// Held, not weakly referenced: that would make each count of a holder take the runtime's slow way.
+        var accounts: [Int64: EscrowAccount] = [:]
         var purgeAt = 1024
         var listed: [EscrowAccount] = []
+
+        /// Nobody but the table holds it: no path leads through it, no call has reserved there, the agent has nothing
+        /// to do with it.
+        mutating func isUnused(_ id: Int64) -> Bool {
+            guard let index = self.accounts.index(forKey: id) else { return true }
+            return isKnownUniquelyReferenced(&self.accounts.values[index])
+        }
+
+        mutating func purge() {
+            for id in Array(self.accounts.keys) where self.isUnused(id) { self.accounts[id] = nil }
+            self.purgeAt = max(1024, 2 * self.accounts.count)
+        }
     }
     private let state = Mutex(State())
     private let onNeed: @Sendable () -> Void
@@ -123,13 +135,10 @@ package final class EscrowRegistry: Sendable {
     /// - Parameter at: monotonic nanoseconds.
     package func account(_ terms: EscrowTerms, at: UInt64) -> EscrowAccount {
         let account = self.state.withLock { state in
-            if let known = state.accounts[terms.id]?.account { return known }
-            if state.accounts.count >= state.purgeAt {
-                state.accounts = state.accounts.filter { $0.value.account != nil }
-                state.purgeAt = max(1024, 2 * state.accounts.count)
-            }
+            if let known = state.accounts[terms.id] { return known }
+            if state.accounts.count >= state.purgeAt { state.purge() }
             let made = EscrowAccount(terms, registry: self)
-            state.accounts[terms.id] = Weak(account: made)
+            state.accounts[terms.id] = made
             return made
         }
         account.update { $0.take(terms, at: at) }
@@ -137,7 +146,9 @@ package final class EscrowRegistry: Sendable {
     }
 
     /// `nil`: nobody uses it.
-    package func account(id: Int64) -> EscrowAccount? { self.state.withLock { $0.accounts[id]?.account } }
+    package func account(id: Int64) -> EscrowAccount? {
+        self.state.withLock { $0.isUnused(id) ? nil : $0.accounts[id] }
+    }
 
     /// Accounts that a round looks at; those that have become idle leave the list.
     package func listed(at: UInt64) -> [EscrowAccount] {

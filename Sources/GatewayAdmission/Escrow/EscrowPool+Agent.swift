@@ -26,7 +26,7 @@ extension EscrowPool {
         (entry.windowStart, entry.windowEnd) = self.terms.bounds(at: now)
         let isPressed = around.now < self.pressureUntil
         let target = self.target(around, isPressed: isPressed)
-        self.isExact = target == 0
+        self.isExact = target == 0 && !around.isAlone
         self.ask(&entry, target: target, around)
         if let index = self.retired.firstIndex(where: { $0.free != 0 || $0.calls == 0 }) {
             self.returnRetired(index, in: &entry, around)

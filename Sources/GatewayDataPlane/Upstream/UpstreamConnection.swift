@@ -58,6 +58,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
     private let output = SocketOutput()
     /// What was read last, until all of it is passed on and the memory may be used again.
     private var lastRead = ByteBuffer()
+    /// The last piece of a stream, which gives way to first bytes of others. `nil`: none waits.
+    private var end: ByteBuffer?
     private var connectedAt: UInt64 = 0
     private var idleSince: UInt64 = 0
 
@@ -129,6 +131,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
 
     private func ended() {
         if case .closed = self.state { return }
+        self.relayEnd()
+        if case .closed = self.state { return }
         let former = self.state
         self.state = .closed
         self.output.detach()
@@ -146,6 +150,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
 
     func close() {
         self.call = nil
+        self.end = nil
         self.context?.close(promise: nil)
     }
 
@@ -212,14 +217,16 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        self.readAll(data)
+        let buffer = self.unwrapInboundIn(data)
+        self.lastRead = buffer
+        self.relayEnd()
+        if !self.putsOff(buffer) { self.readAll(buffer) }
         // Left to NIO, asking for the next read goes the long way round, through every handler from behind.
         if let context = self.context { self.read(context: context) }
     }
 
-    private func readAll(_ data: NIOAny) {
-        var buffer = self.unwrapInboundIn(data)
-        self.lastRead = buffer
+    private func readAll(_ bytes: ByteBuffer) {
+        var buffer = bytes
         while buffer.readableBytes > 0 {
             switch self.state {
             case .idle, .closed:
@@ -236,8 +243,31 @@ final class UpstreamConnection: ChannelDuplexHandler {
 
     /// Ends here: there is no handler behind this one.
     func channelReadComplete(context: ChannelHandlerContext) {
-        self.call?.upstreamReadComplete()
+        if self.end == nil { self.call?.upstreamReadComplete() }
         self.loop.recycle(&self.lastRead)
+    }
+
+    /// Larger ones are relayed at once.
+    private static let endBytesMax = 4096
+
+    /// Puts the last piece of a stream off (`StreamEnds`).
+    /// - Returns: `false`: `buffer` is none, or its first too.
+    private func putsOff(_ buffer: ByteBuffer) -> Bool {
+        guard case .readingBody(.chunked) = self.state, let call = self.call, call.isStreaming, call.answerBegan,
+            buffer.readableBytes <= Self.endBytesMax,
+            buffer.withUnsafeReadableBytes({ $0.suffix(5).elementsEqual("0\r\n\r\n".utf8) })
+        else { return false }
+        // A copy, since there are few of the large buffers that are read into.
+        self.end = ByteBuffer(bytes: buffer.readableBytesView)
+        self.loop.putOffEnd(of: self)
+        return true
+    }
+
+    /// Relays what was put off, if anything was.
+    func relayEnd() {
+        guard let buffer = self.end.take() else { return }
+        self.readAll(buffer)
+        self.call?.upstreamReadComplete()
     }
 
     /// - Returns: whether the head is whole (and what follows in `buffer` can be read).

@@ -1,10 +1,12 @@
 """Drives a gateway with the official `openai` SDK, 2.x or 3.x, and says for each check whether it held.
 
-Arguments: base address without /v1, virtual key. The last line printed is {"checks": {name: "ok" or what went wrong}}.
+Arguments: base address without /v1, virtual key, master key. The last line printed is
+{"checks": {name: "ok" or what went wrong}, "keys": SHA-256 of each key that a check made and was served with}.
 The models named here are scripts of the scripted upstream (OpenAISDKTests.swift).
 """
 
 import asyncio
+import hashlib
 import json
 import sys
 import traceback
@@ -12,11 +14,12 @@ import traceback
 import openai
 from openai import AsyncOpenAI, AzureOpenAI, OpenAI
 
-ADDRESS, KEY = sys.argv[1], sys.argv[2]
+ADDRESS, KEY, MASTER_KEY = sys.argv[1], sys.argv[2], sys.argv[3]
 MESSAGES = [{"role": "user", "content": "Say hello."}]
 # No retries by the SDK: each call here is one call at the gateway, so that the ledger can be counted.
 OPTIONS = {"api_key": KEY, "base_url": ADDRESS + "/v1", "max_retries": 0, "timeout": 30}
 checks = {}
+served_keys = set()
 
 
 def check(function):
@@ -33,6 +36,10 @@ def check(function):
     return function
 
 
+class Served(AssertionError):
+    """A call that should have been refused was served."""
+
+
 def raises(kind, status, call):
     """The SDK must raise exactly this kind of error, with a message and the call's id."""
     try:
@@ -42,7 +49,7 @@ def raises(kind, status, call):
         assert error.status_code == status, error.status_code
         assert error.body and error.body.get("message"), error.body
         return error
-    raise AssertionError(f"no {kind.__name__}")
+    raise Served(f"no {kind.__name__}")
 
 
 client = OpenAI(**OPTIONS)
@@ -314,4 +321,159 @@ def unicode_survives():
     )
 
 
-print(json.dumps({"version": openai.__version__, "checks": checks}))
+# What the gateway itself refuses: callers tell these apart by the exception's class, and wait as long as it says.
+
+
+def manage(path, **fields):
+    """A call of the management API as the admin."""
+    admin = OpenAI(**{**OPTIONS, "api_key": MASTER_KEY, "base_url": ADDRESS})
+    return admin.post(path, body=fields, cast_to=object)
+
+
+def made_key(**fields):
+    return manage("/key/generate", **fields)["key"]
+
+
+def call_with(key, user, model="plain", **fields):
+    other = OpenAI(**{**OPTIONS, "api_key": key})
+    answer = other.chat.completions.create(model=model, messages=MESSAGES, user=user, **fields)
+    served_keys.add(hashlib.sha256(key.encode()).hexdigest())
+    return answer
+
+
+def refused(kind, status, type, key, user, **fields):
+    """The error must be of this class, status and type."""
+    error = raises(kind, status, lambda: call_with(key, user, **fields))
+    assert error.type == type and error.body["type"] == type, error.body
+    assert error.body["code"] == str(status), error.body
+    return error
+
+
+def served_until_refused(kind, status, type, key, user):
+    """The first call is served and one of the next is refused: not surely the second, as a minute may end between them
+    and calls are admitted by what they are expected to use.
+    """
+    call_with(key, user)
+    for _ in range(5):
+        try:
+            return refused(kind, status, type, key, user)
+        except Served:
+            continue
+    raise AssertionError(f"no {kind.__name__} after six calls")
+
+
+def waits(error, seconds_max):
+    seconds = int(error.response.headers["retry-after"])
+    assert 1 <= seconds <= seconds_max, seconds
+
+
+@check
+def refused_spent_budget():
+    """A budget for good says no time at which to try again; one of a day does."""
+    kind = openai.UnprocessableEntityError
+    key = made_key(max_budget=0.002, key_alias="spent")
+    error = served_until_refused(kind, 422, "budget_exceeded", key, "refused_spent_budget")
+    assert "Budget has been exceeded!" in error.body["message"] and "0.002" in error.body["message"], error.body
+    assert "retry-after" not in error.response.headers, error.response.headers
+    key = made_key(max_budget=0.002, budget_duration="1d")
+    waits(served_until_refused(kind, 422, "budget_exceeded", key, "refused_spent_budget"), 86400)
+    refused(kind, 422, "budget_exceeded", key, "refused_spent_budget", stream=True)
+
+
+@check
+def refused_spent_budget_of_a_team():
+    manage("/team/new", team_id="spent-team", max_budget=0.002)
+    key = made_key(team_id="spent-team")
+    error = served_until_refused(
+        openai.UnprocessableEntityError, 422, "budget_exceeded", key, "refused_spent_budget_of_a_team"
+    )
+    assert "spent-team" in error.body["message"], error.body
+
+
+@check
+def refused_requests_a_minute():
+    key = made_key(rpm_limit=1)
+    error = served_until_refused(openai.RateLimitError, 429, "throttling_error", key, "refused_requests_a_minute")
+    waits(error, 60)
+    assert error.response.headers["x-ratelimit-remaining-requests"] == "0", error.response.headers
+
+
+@check
+def refused_tokens_a_minute():
+    key = made_key(tpm_limit=1500)
+    error = served_until_refused(openai.RateLimitError, 429, "throttling_error", key, "refused_tokens_a_minute")
+    waits(error, 60)
+    assert error.response.headers["x-ratelimit-limit-tokens"] == "1500", error.response.headers
+
+
+@check
+def refused_parallel_requests():
+    """The one place is taken by a stream that waits."""
+    key = made_key(max_parallel_requests=1)
+    running = call_with(key, "refused_parallel_requests", model="held", stream=True)
+    next(iter(running))
+    waits(refused(openai.RateLimitError, 429, "throttling_error", key, "refused_parallel_requests"), 1)
+    running.close()
+
+
+@check
+def refused_blocked_key():
+    key = made_key()
+    call_with(key, "refused_blocked_key")
+    manage("/key/block", key=key)
+    refused(openai.AuthenticationError, 401, "auth_error", key, "refused_blocked_key")
+
+
+@check
+def refused_blocked_team():
+    manage("/team/new", team_id="blocked-team")
+    key = made_key(team_id="blocked-team")
+    call_with(key, "refused_blocked_team")
+    manage("/team/block", team_id="blocked-team")
+    refused(openai.AuthenticationError, 401, "auth_error", key, "refused_blocked_team")
+    manage("/team/unblock", team_id="blocked-team")
+    call_with(key, "refused_blocked_team")
+
+
+@check
+def refused_model():
+    """By the key's list, and by the team's; a model that nobody has is another error (unknown_model)."""
+    key = made_key(models=["detailed"])
+    error = refused(openai.PermissionDeniedError, 403, "key_model_access_denied", key, "refused_model")
+    assert error.param == "model", error.body
+    manage("/team/new", team_id="narrow-team", models=["detailed"])
+    key = made_key(team_id="narrow-team")
+    refused(openai.PermissionDeniedError, 403, "team_model_access_denied", key, "refused_model")
+
+
+@check
+def refused_route():
+    key = made_key(key_type="management")
+    refused(openai.PermissionDeniedError, 403, "auth_error", key, "refused_route")
+
+
+@check
+def refused_unknown_key():
+    error = refused(
+        openai.AuthenticationError, 401, "token_not_found_in_db", "sk-nobody-has-this-key", "refused_unknown_key"
+    )
+    assert "nobody" not in error.body["message"], error.body
+
+
+@check
+async def refused_async():
+    """The asynchronous client sees the same, before the first chunk of a stream, too."""
+    key = made_key(rpm_limit=0)
+    async with AsyncOpenAI(**{**OPTIONS, "api_key": key}) as each:
+        for is_stream in [False, True]:
+            try:
+                await each.chat.completions.create(
+                    model="plain", messages=MESSAGES, user="refused_async", stream=is_stream
+                )
+            except openai.RateLimitError as error:
+                waits(error, 60)
+            else:
+                raise AssertionError("no RateLimitError")
+
+
+print(json.dumps({"version": openai.__version__, "checks": checks, "keys": sorted(served_keys)}))

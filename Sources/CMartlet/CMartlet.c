@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/file.h>
@@ -186,6 +187,25 @@ int cmartlet_prefer_others(int nice) {
     if (nice < current) nice = current;
     struct scheduling wanted = {.size = sizeof wanted, .policy = SCHED_BATCH, .nice = nice};
     return syscall(SYS_sched_setattr, 0, &wanted, 0) == 0 ? 0 : errno;
+}
+
+static int signal_pipe[2] = {-1, -1};
+
+// May interrupt anything, so it does nothing but one write, and leaves errno as it was. A full pipe does not block it.
+static void note_signal(int number) {
+    int before = errno;
+    uint8_t byte = (uint8_t)number;
+    (void)!write(signal_pipe[1], &byte, 1);
+    errno = before;
+}
+
+int cmartlet_watch_signals(const int *numbers, size_t count) {
+    if (pipe2(signal_pipe, O_CLOEXEC)) return -1;
+    if (fcntl(signal_pipe[1], F_SETFL, O_NONBLOCK)) return -1;
+    struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
+    for (size_t index = 0; index < count; index++)
+        if (sigaction(numbers[index], &action, NULL)) return -1;
+    return signal_pipe[0];
 }
 
 void cmartlet_name_thread(const char *name) { prctl(PR_SET_NAME, name); }

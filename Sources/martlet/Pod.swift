@@ -22,12 +22,13 @@ final class Pod: Sendable {
     private let readiness: Readiness
     private let coldKeys: ColdKeyResolver
     private let escrow: Escrow
+    private let signals: Signals
     /// `nil`: SQLite, one pod alone.
     private let membership: FleetMembership?
 
     private init(
         live: LiveConfiguration, logger: Logger, ledger: Ledger, server: DataPlaneServer, readiness: Readiness,
-        coldKeys: ColdKeyResolver, escrow: Escrow, membership: FleetMembership?
+        coldKeys: ColdKeyResolver, escrow: Escrow, signals: Signals, membership: FleetMembership?
     ) {
         self.live = live
         self.logger = logger
@@ -36,6 +37,7 @@ final class Pod: Sendable {
         self.readiness = readiness
         self.coldKeys = coldKeys
         self.escrow = escrow
+        self.signals = signals
         self.membership = membership
     }
 
@@ -103,7 +105,7 @@ final class Pod: Sendable {
         metrics.attach(server)
         let pod = Pod(
             live: live, logger: logger, ledger: ledger, server: server, readiness: readiness, coldKeys: coldKeys,
-            escrow: escrow, membership: membership)
+            escrow: escrow, signals: try Signals(), membership: membership)
         let port = try await pod.listen()
         readiness.set(.ready)
         Greeting.print(settings: settings, port: port, madeKey: master.madeKey, models: live.listing.modelNames())
@@ -186,7 +188,6 @@ final class Pod: Sendable {
     func runUntilStopped() async {
         let watcher = self.watcher()
         let initial = watcher.fingerprint(of: self.live.load().files)
-        let signals = Signals()
         let jobs = Task {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask(executorPreference: self.ledger.thread) { await self.ledger.shipper.run() }
@@ -202,10 +203,10 @@ final class Pod: Sendable {
                 await group.waitForAll()
             }
         }
-        for await signal in signals.stream {
+        for await signal in self.signals.stream {
             switch signal {
             case .reload: await watcher.reload()
-            case .stop: signals.end()
+            case .stop: self.signals.end()
             }
         }
         await self.stop(jobs)

@@ -1,27 +1,38 @@
-import Dispatch
+import CMartlet
+import Foundation
 import Glibc
 
-/// SIGTERM and SIGINT stop the pod, SIGHUP reloads its configuration.
-final class Signals {
+/// SIGTERM and SIGINT stop the pod, SIGHUP reloads its configuration. No signal is lost from `init` on: a handler of our
+/// own notes it, since Dispatch takes a moment to listen, and what comes in that moment is gone.
+final class Signals: Sendable {
     enum Event: Sendable { case stop, reload }
 
     let stream: AsyncStream<Event>
     private let continuation: AsyncStream<Event>.Continuation
-    private let sources: [any DispatchSourceSignal]
 
-    init() {
+    /// Once in a process.
+    init() throws(StartError) {
+        let descriptor = cmartlet_watch_signals([SIGTERM, SIGINT, SIGHUP], 3)
+        guard descriptor >= 0 else {
+            throw StartError(
+                message: "Signals cannot be watched: \(String(cString: strerror(errno))). Raise the limit of open "
+                    + "files.")
+        }
         // Signals beyond these say nothing new.
         let (stream, continuation) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingOldest(8))
         self.stream = stream
         self.continuation = continuation
-        let queue = DispatchQueue(label: "martlet.signals")
-        self.sources = [(SIGTERM, Event.stop), (SIGINT, .stop), (SIGHUP, .reload)].map { number, event in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-            source.setEventHandler { continuation.yield(event) }
-            source.resume()
-            return source
+        let thread = Thread {
+            cmartlet_name_thread("signals")
+            while true {
+                var number: UInt8 = 0
+                let count = read(descriptor, &number, 1)
+                guard count == 1 || errno == EINTR else { return }
+                if count == 1 { continuation.yield(CInt(number) == SIGHUP ? .reload : .stop) }
+            }
         }
+        thread.stackSize = 256 << 10
+        thread.start()
     }
 
     func end() { self.continuation.finish() }

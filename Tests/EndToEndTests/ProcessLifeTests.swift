@@ -22,6 +22,16 @@ extension EndToEnd {
             try scene.expectLedgerAgrees()
         }
 
+        @Test("hears a SIGTERM that comes as soon as the port answers")
+        func earlyTermination() throws {
+            let scene = try Scene(["plain": .answer()])
+            defer { scene.end() }
+            for _ in 0..<8 {
+                #expect(try scene.gateway.terminate() == .exited(0))
+                try scene.gateway.start()
+            }
+        }
+
         @Test("lets running streams end on SIGTERM, takes no new calls, then exits")
         func drain() throws {
             let scene = try Scene(["plain": .answer(), "held": .heldStream(events: 6, beforeGate: 3)])

@@ -54,6 +54,9 @@ int cmartlet_prefer_others(int nice);
 /// Gives back the pages of code, the process's own and its libraries', that starting has touched and serving does not
 /// need. They are unchanged parts of files: what is needed again is mapped again from the page cache.
 void cmartlet_release_code(void);
+/// From now on the signals in `numbers` do nothing but write their number, one byte, to a pipe; none that comes later is
+/// lost, but for those beyond what a pipe holds. To be called once. The pipe's reading end; -1: errno says why not.
+int cmartlet_watch_signals(const int *numbers, size_t count);
 /// Names the calling thread for ps and top; what is beyond 15 bytes is cut off.
 void cmartlet_name_thread(const char *name);
 

@@ -23,6 +23,17 @@ package struct AccountStanding: Sendable, Equatable {
     }
 }
 
+extension AccountStanding {
+    /// A key whose spend was reset has what it spent before added to its limit; people see neither.
+    package func withoutBaseline(_ baseline: NanoUSD) -> AccountStanding {
+        guard self.terms.subject.kind == .key, self.terms.unit == .money, self.terms.label.isEmpty else { return self }
+        var standing = self
+        standing.terms = self.terms.with(limit: self.terms.limit - baseline.rawValue)
+        standing.used -= baseline.rawValue
+        return standing
+    }
+}
+
 extension EscrowAccount {
     /// - Parameter now: the store's time as this pod reckons.
     package func standing(now: UnixMicroseconds) -> AccountStanding {
@@ -36,29 +47,99 @@ extension EscrowAccount {
     }
 }
 
+/// How a rate stands, for the headers of every call that passes it.
+package struct RateStanding: Sendable, Equatable {
+    package var limit: Int64
+    /// What calls may still take, all pods together, as far as this pod knows.
+    package var left: Int64
+    package var resetsAt: UnixMicroseconds
+
+    package init(limit: Int64, left: Int64, resetsAt: UnixMicroseconds) {
+        self.limit = limit
+        self.left = left
+        self.resetsAt = resetsAt
+    }
+
+    /// Whole seconds until the window ends, at least 1.
+    package func secondsLeft(now: UnixMicroseconds) -> Int64 {
+        max(1, (self.resetsAt.rawValue - now.rawValue + 999_999) / 1_000_000)
+    }
+}
+
+/// The rates that a call's headers speak of. `nil`: the call passes none of that kind.
+package struct LeastRates: Sendable, Equatable {
+    package private(set) var requests: RateStanding?
+    package private(set) var tokens: RateStanding?
+
+    package init() {}
+
+    package var isEmpty: Bool { self.requests == nil && self.tokens == nil }
+
+    package mutating func take(_ rate: RateStanding, of unit: EscrowUnit) {
+        switch unit {
+        case .requests: if rate.left < self.requests?.left ?? .max { self.requests = rate }
+        case .tokens, .inputTokens, .outputTokens: if rate.left < self.tokens?.left ?? .max { self.tokens = rate }
+        case .money, .permits: break
+        }
+    }
+}
+
+extension EscrowAccount {
+    /// `nil`: it is no rate.
+    /// - Parameter now: the store's time as this pod reckons.
+    package func rate(now: UnixMicroseconds) -> RateStanding? { self.read { $0.rate(now: now) } }
+}
+
+extension EscrowPool {
+    func rate(now: UnixMicroseconds) -> RateStanding? {
+        guard case .rate(let window) = self.terms.window else { return nil }
+        let used = max(0, (self.standing?.outstanding ?? self.current.granted) - self.current.free)
+        return RateStanding(
+            limit: self.terms.limit, left: max(0, self.terms.limit - used),
+            resetsAt: UnixMicroseconds(rawValue: (window.number(at: now) + 1) * window.bucketMicroseconds))
+    }
+}
+
 /// Whose call is refused, for the texts.
 package struct RefusedParty: Sendable {
     /// The key's alias, or the short form of its secret.
     package var keyName: String
     /// SHA-256 of the key, hexadecimal.
     package var keyDigest: String
+    /// What the key had spent when its spend was reset.
+    package var spendBaseline: NanoUSD
 
-    package init(keyName: String, keyDigest: String) {
+    package init(keyName: String, keyDigest: String, spendBaseline: NanoUSD) {
         self.keyName = keyName
         self.keyDigest = keyDigest
+        self.spendBaseline = spendBaseline
     }
 }
 
 /// Refusals of spent budgets and of rates that are used up; texts and types are LiteLLM's.
 extension GatewayError {
-    /// - Parameter status: of a spent budget, a setting.
+    /// - Parameters:
+    ///   - needs: what the call had to have of it, in the unit of the limit.
+    ///   - budgetStatus: of a spent budget, a setting.
     package static func refused(
-        by standing: AccountStanding, party: RefusedParty, budgetStatus: Int, now: UnixMicroseconds
+        by standing: AccountStanding, needs: Int64, party: RefusedParty, budgetStatus: Int, now: UnixMicroseconds
     ) -> GatewayError {
-        switch standing.terms.unit {
-        case .money: Self.budgetExceeded(standing, party, status: budgetStatus, now: now)
-        case .permits, .requests, .tokens, .inputTokens, .outputTokens: Self.rateExceeded(standing, party, now: now)
+        let standing = standing.withoutBaseline(party.spendBaseline)
+        var error =
+            switch standing.terms.unit {
+            case .money: Self.budgetExceeded(standing, party, status: budgetStatus, now: now)
+            case .permits, .requests, .tokens, .inputTokens, .outputTokens:
+                Self.rateExceeded(standing, party, now: now)
+            }
+        // Something is left, only not enough: without this the text would contradict itself.
+        if standing.left > 0, needs > standing.left, standing.terms.unit != .permits {
+            let amount =
+                standing.terms.unit == .money
+                ? NanoUSD(rawValue: needs).decimalText : "\(needs) \(standing.terms.unit.limitName)"
+            error.message += ". This call may need up to \(amount)"
+            if needs > standing.terms.limit { error.message += ", more than the whole limit" }
         }
+        return error
     }
 
     private static func budgetExceeded(

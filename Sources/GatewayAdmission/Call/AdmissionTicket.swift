@@ -85,12 +85,13 @@ package struct AdmissionTicket: Sendable {
         return nil
     }
 
-    /// Whether any of the accounts is a rate.
-    package var hasRates: Bool { self.holds.contains { $0.account.isRate } }
-
-    /// How the rates on the way stand.
-    package func rates(now: UnixMicroseconds) -> [AccountStanding] {
-        self.holds.compactMap { $0.account.isRate ? $0.account.standing(now: now) : nil }
+    /// How the rates on the way stand: of several of a kind the one with the least left.
+    package func leastRates(now: UnixMicroseconds) -> LeastRates {
+        var least = LeastRates()
+        for hold in self.holds where hold.account.isRate {
+            if let rate = hold.account.rate(now: now) { least.take(rate, of: hold.account.unit) }
+        }
+        return least
     }
 
     /// Turns what an attempt has used into consumption.

@@ -18,7 +18,7 @@ package struct CallDemand: Hashable, Sendable {
 
     /// At least 1, so that a spent budget refuses calls that cost nothing, too.
     @inline(__always)
-    func amount(_ unit: EscrowUnit, isStrict: Bool) -> Int64 {
+    package func amount(_ unit: EscrowUnit, isStrict: Bool) -> Int64 {
         switch unit {
         case .money: max(1, isStrict ? self.costMax : self.costExpected)
         case .permits, .requests: 1

@@ -50,6 +50,10 @@ package final class EscrowAccount: Sendable {
         if !self.isListed.exchange(true, ordering: .acquiringAndReleasing) { self.registry.list(self) }
     }
 
+    func read<Result: Sendable>(_ body: (borrowing EscrowPool) -> Result) -> Result {
+        self.pool.withLock { body($0) }
+    }
+
     /// For the agent.
     package func update<Result: Sendable>(_ body: (inout sending EscrowPool) -> sending Result) -> Result {
         self.pool.withLock { body(&$0) }

@@ -27,7 +27,7 @@ package struct EscrowTerms: Hashable, Sendable {
     package let label: String
     package let unit: EscrowUnit
     package let window: Window
-    package let limit: Int64
+    package private(set) var limit: Int64
     package let isStrict: Bool
 
     package init(_ budget: BudgetTerms) {
@@ -56,11 +56,28 @@ package struct EscrowTerms: Hashable, Sendable {
         self.label = "\(self.unit.rawValue).\(limit.window.rawValue)"
     }
 
+    /// The same with another limit, for texts.
+    func with(limit: Int64) -> EscrowTerms {
+        var terms = self
+        terms.limit = limit
+        return terms
+    }
+
     /// Far above any budget and any limit, and low enough that sums of a few never overflow.
     package static let limitMax: Int64 = 1 << 60
 
     /// Whether its window is forgotten, not closed.
     package var isRate: Bool { if case .rate = self.window { true } else { false } }
+
+    /// For people: `1d`, `30d`, `1m`. `nil`: it has none, or lasts for ever.
+    package var windowName: String? {
+        switch self.window {
+        case .rate(.minute): "1m"
+        case .rate(.day): "1d"
+        case .rate(.slidingMinute): "sliding 1m"
+        case .budget: self.unit == .permits || self.label.isEmpty ? nil : self.label
+        }
+    }
 
     /// What tells this account from all others, the same on all pods; kept beside `id` in the store to find collisions.
     package var name: String { "\(self.unit.rawValue)/\(self.subject.kind.rawValue)/\(self.label)/\(self.subject.id)" }

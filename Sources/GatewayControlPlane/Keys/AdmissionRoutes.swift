@@ -22,29 +22,32 @@ struct AdmissionRoutes: ControlRoom {
         }
         let now = self.dependencies.clock.now()
         let entities = self.dependencies.keys.directory.entities
-        let (path, terms) = entities.terms(
+        let (path, admission) = entities.terms(
             for: key, customer: body["user"]?.nonEmptyText, tags: body["tags"]?.texts ?? [], now: now)
-        var budgets = terms.budgets
-        var limits = terms.limits
+        var budgets = admission.budgets
+        var limits = admission.limits
         var refusal = key.refusal(now: now) ?? path.refusal
         if let model = body["model"]?.nonEmptyText {
             refusal = refusal ?? path.refusal(ofModel: model, group: model)
-            for part in terms.models where part.binds(model) {
+            for part in admission.models where part.binds(model) {
                 budgets += part.budgets
                 limits += part.limits
             }
         }
-        let standings = (budgets.map { EscrowTerms($0) } + limits.map { EscrowTerms($0) }).map { terms in
-            // Without an account nothing has been asked of this pod yet, and the limit is all that is known here.
-            self.dependencies.escrow?.account(id: terms.id)?.standing(now: now)
-                ?? AccountStanding(
-                    terms: terms, left: terms.limit, used: 0, resetsAt: Self.end(of: terms, at: now))
+        let terms = budgets.map { EscrowTerms($0) } + limits.map { EscrowTerms($0) }
+        let standings = terms.map { terms in
+            // Without an account nothing has been asked of this pod yet, and the limit is all that is known here. The
+            // terms of one are those of its last call, which a change may have overtaken.
+            let used = self.dependencies.escrow?.account(id: terms.id)?.standing(now: now).used ?? 0
+            return AccountStanding(
+                terms: terms, left: max(0, terms.limit - used), used: used,
+                resetsAt: Self.end(of: terms, at: now))
         }
         let first = standings.first { $0.left <= 0 }
         return ControlReply.object([
             JSONMember("allowed", .bool(refusal == nil && first == nil)),
             JSONMember("refusal", .optional(refusal?.message ?? first.map { Self.name($0.terms) + " is used up" })),
-            JSONMember("checks", .array(standings.map { Self.value($0) })),
+            JSONMember("checks", .array(standings.map { Self.value($0, spendBaseline: key.rules.spendBaseline) })),
         ])
     }
 
@@ -57,8 +60,9 @@ struct AdmissionRoutes: ControlRoom {
         "\(terms.unit.limitName) of \(terms.subject.kind.name)"
     }
 
-    private static func value(_ standing: AccountStanding) -> JSONValue {
+    private static func value(_ standing: AccountStanding, spendBaseline: NanoUSD) -> JSONValue {
         let terms = standing.terms
+        let limit = standing.withoutBaseline(spendBaseline).terms.limit
         func amount(_ value: Int64) -> JSONValue {
             terms.unit == .money ? .money(NanoUSD(rawValue: value)) : .integer(value)
         }
@@ -66,9 +70,9 @@ struct AdmissionRoutes: ControlRoom {
             JSONMember("subject", .string(terms.subject.kind.name)),
             JSONMember("id", .string(terms.subject.id)),
             JSONMember("type", .string(terms.unit.limitName)),
-            JSONMember("window", .optional(terms.label.isEmpty ? nil : terms.label)),
+            JSONMember("window", .optional(terms.windowName)),
             JSONMember("mode", .string(terms.isStrict ? "strict" : "expected")),
-            JSONMember("limit", amount(terms.limit)), JSONMember("left", amount(standing.left)),
+            JSONMember("limit", amount(limit)), JSONMember("left", amount(standing.left)),
             JSONMember("resets_at", .optional(standing.resetsAt?.iso8601)),
         ])
     }

@@ -61,7 +61,8 @@ extension Call {
                 return self.refuse(.budgetStoreAway)
             }
             self.ticket = ticket
-            if ticket.hasRates { self.rateLines = RateHeaders.lines(ticket.rates(now: time), now: time) }
+            let rates = ticket.leastRates(now: time)
+            if !rates.isEmpty { self.rateLines = RateHeaders.lines(rates, now: time) }
             self.beginAttempt()
         case .waits(let account):
             // Without an answer nobody knows whether anything is left; the first one may take longer.
@@ -71,8 +72,8 @@ extension Call {
             self.phase = .admitting
             if mayWait, self.loop.enqueue(admitting: self) { return }
             if isUnknown { return self.refuse(.budgetStoreAway) }
-            self.refuse(by: account, at: now)
-        case .refused(let account): self.refuse(by: account, at: now)
+            self.refuse(by: account, demand, at: now)
+        case .refused(let account): self.refuse(by: account, demand, at: now)
         }
     }
 
@@ -93,12 +94,12 @@ extension Call {
         let demand = self.demand(gate, paths, group, isStrict: true)
         let time = self.loop.storeTime(atNanoseconds: now)
         if let account = self.ticket?.raise(to: demand, now: time, at: now) {
-            return self.refuse(by: account, at: now)
+            return self.refuse(by: account, demand, at: now)
         }
         self.beginAttempt()
     }
 
-    private func refuse(by account: EscrowAccount, at now: UInt64) {
+    private func refuse(by account: EscrowAccount, _ demand: CallDemand, at now: UInt64) {
         let time = self.loop.storeTime(atNanoseconds: now)
         let standing = account.standing(now: time)
         if self.loop.configuration.admissionIsShadow {
@@ -110,12 +111,13 @@ extension Call {
                 ])
             return self.beginAttempt()
         }
-        if standing.terms.isRate { self.rateLines = RateHeaders.lines([standing], now: time) }
+        if standing.terms.isRate { self.rateLines = RateHeaders.refusalLines(standing, now: time) }
         self.refuse(
             GatewayError.refused(
-                by: standing,
+                by: standing, needs: demand.amount(standing.terms.unit, isStrict: standing.terms.isStrict),
                 party: RefusedParty(
-                    keyName: self.key.record.alias ?? self.key.record.keyName, keyDigest: self.key.record.digest.hex),
+                    keyName: self.key.record.alias ?? self.key.record.keyName, keyDigest: self.key.record.digest.hex,
+                    spendBaseline: self.key.rules.spendBaseline),
                 budgetStatus: self.loop.snapshot.budgetExceededStatus, now: time))
     }
 
@@ -251,18 +253,45 @@ enum Admit {
     }
 }
 
-/// `x-ratelimit-*` as OpenAI and LiteLLM send them: of several limits of a kind the one with the least left.
+/// `x-ratelimit-*` as OpenAI and LiteLLM send them.
 enum RateHeaders {
-    static func lines(_ standings: [AccountStanding], now: UnixMicroseconds) -> [UInt8] {
-        var text = ""
-        for (name, units) in [("requests", [EscrowUnit.requests]), ("tokens", [.tokens, .inputTokens, .outputTokens])] {
-            guard let least = standings.filter({ units.contains($0.terms.unit) }).min(by: { $0.left < $1.left }) else {
-                continue
-            }
-            text +=
-                "x-ratelimit-limit-\(name): \(least.terms.limit)\r\nx-ratelimit-remaining-\(name): \(least.left)\r\n"
-            if let seconds = least.secondsLeft(now: now) { text += "x-ratelimit-reset-\(name): \(seconds)s\r\n" }
+    /// Six lines with a number of any size each.
+    private static let bytesMax = 512
+
+    static func lines(_ rates: LeastRates, now: UnixMicroseconds) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: self.bytesMax) { memory, count in
+            var writer = RawWriter(UnsafeMutableRawBufferPointer(memory))
+            if let requests = rates.requests { self.write(requests, "requests: ", now: now, to: &writer) }
+            if let tokens = rates.tokens { self.write(tokens, "tokens: ", now: now, to: &writer) }
+            count = writer.count
         }
-        return Array(text.utf8)
+    }
+
+    private static func write(
+        _ rate: RateStanding, _ kind: StaticString, now: UnixMicroseconds, to writer: inout RawWriter
+    ) {
+        writer.append("x-ratelimit-limit-")
+        writer.append(kind)
+        writer.append(decimal: rate.limit)
+        writer.append("\r\nx-ratelimit-remaining-")
+        writer.append(kind)
+        writer.append(decimal: rate.left)
+        writer.append("\r\nx-ratelimit-reset-")
+        writer.append(kind)
+        writer.append(decimal: rate.secondsLeft(now: now))
+        writer.append("s\r\n")
+    }
+
+    /// Of a refusal, with what LiteLLM sends besides.
+    static func refusalLines(_ standing: AccountStanding, now: UnixMicroseconds) -> [UInt8] {
+        var rates = LeastRates()
+        var text = "rate_limit_type: \(standing.terms.unit.limitName)\r\n"
+        if let reset = standing.resetsAt {
+            rates.take(
+                RateStanding(limit: standing.terms.limit, left: standing.left, resetsAt: reset),
+                of: standing.terms.unit)
+            text += "reset_at: \(reset.iso8601)\r\n"
+        }
+        return Self.lines(rates, now: now) + Array(text.utf8)
     }
 }

@@ -5,8 +5,9 @@ import Logging
 import Synchronization
 
 /// Tells this pod what the other pods' calls have cost: reads the folded spend of all keys now and then and raises the
-/// running spend of those in force to it (`SpendCounter.raise`). A running spend is never above the truth; when the
-/// fleet is quiet it is the truth after the next fold and the next reading.
+/// running spend of those in force to it (`SpendCounter.raise`), for headers and reports: what budgets allow is told by
+/// their slices. A running spend is never above the truth; when the fleet is quiet it is the truth after the next fold
+/// and the next reading.
 package final class SpendRefresher: Sendable {
     /// Keys read in a second on average: with more keys, the readings are further apart.
     private static let keysPerSecond = 5000
@@ -19,7 +20,7 @@ package final class SpendRefresher: Sendable {
 
     /// - Parameter interval: between two readings while there are few keys.
     package init(
-        directory: KeyDirectory, ledger: any LedgerStore, interval: Duration = .seconds(1),
+        directory: KeyDirectory, ledger: any LedgerStore, interval: Duration = .seconds(5),
         generator: any RandomNumberGenerator & Sendable, logger: Logger,
         sleep: @escaping @Sendable (Duration) async throws -> Void
     ) {

@@ -240,7 +240,10 @@ struct UpstreamConnectionTests {
                 if isReset { connection.reset() } else { connection.close() }
                 clock.open()
                 #expect(try client.response().status == 200, "round \(round)")
-                let next = try provider.accept()
+                guard let next = try provider.acceptNow(within: .seconds(10)) else {
+                    Issue.record("round \(round): no new connection, but \(try client.response())")
+                    return
+                }
                 _ = try next.request()
                 try next.answer(Wire.completion(), headers: ["Connection: close"])
                 #expect(try client.response().status == 200, "round \(round)")

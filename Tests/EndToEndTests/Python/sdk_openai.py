@@ -14,7 +14,9 @@ import traceback
 import openai
 from openai import AsyncOpenAI, AzureOpenAI, OpenAI
 
-ADDRESS, KEY, MASTER_KEY = sys.argv[1], sys.argv[2], sys.argv[3]
+ADDRESS, KEY = sys.argv[1], sys.argv[2]
+# Without it, checks that need keys of their own are left out.
+MASTER_KEY = sys.argv[3] if len(sys.argv) > 3 else None
 MESSAGES = [{"role": "user", "content": "Say hello."}]
 # No retries by the SDK: each call here is one call at the gateway, so that the ledger can be counted.
 OPTIONS = {"api_key": KEY, "base_url": ADDRESS + "/v1", "max_retries": 0, "timeout": 30}
@@ -25,6 +27,8 @@ served_keys = set()
 def check(function):
     """Runs a check at once, in order; its name is what the report shows."""
     name = function.__name__
+    if name.startswith("refused_") and MASTER_KEY is None:
+        return
     try:
         if asyncio.iscoroutinefunction(function):
             asyncio.run(function())

@@ -28,6 +28,14 @@ package final class EscrowAccount: Sendable {
     /// Whether the store has said how the account stands in its present window.
     package var hasAnswer: Bool { self.pool.withLock { $0.standing != nil } }
 
+    /// Whether the store, when it answered last, had what the call wants: only the slice is late then.
+    package func isAtStore(_ demand: CallDemand) -> Bool {
+        self.pool.withLock { pool in
+            let isStrict = pool.terms.isStrict
+            return pool.leftAtStore >= (isStrict ? demand.amount(self.unit, isStrict: true) : 1)
+        }
+    }
+
     func reserve(_ amount: Int64, now: UnixMicroseconds, at: UInt64) -> EscrowPool.Verdict {
         let podsWithoutStore = self.registry.podsWithoutStore
         let verdict = self.pool.withLock {

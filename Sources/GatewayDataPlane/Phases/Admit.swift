@@ -38,8 +38,9 @@ extension Call {
         self.reserve(gate, at: now, isLastTry: false)
     }
 
-    /// How long a call waits for the store's first answer about a budget or limit, nanoseconds.
-    private static let firstAnswerPatience: UInt64 = 3_000_000_000
+    /// How long a call waits where there may well be room: the store has not answered yet about the budget or limit, or
+    /// had enough when it did. Nanoseconds.
+    private static let lateAnswerPatience: UInt64 = 3_000_000_000
 
     private func reserve(_ gate: AdmissionGate, at now: UInt64, isLastTry: Bool) {
         guard let paths = self.admissionPaths, let group = self.group else { return }
@@ -68,7 +69,9 @@ extension Call {
             // Without an answer nobody knows whether anything is left; the first one may take longer.
             let isUnknown = gate.registry.podsWithoutStore > 0 || !account.hasAnswer
             let waited = now > self.admittingSince ? now - self.admittingSince : 0
-            let mayWait = !isLastTry || !account.hasAnswer && waited < Self.firstAnswerPatience
+            // Many pods that begin at once wait for each other at the account's row.
+            let isLate = !account.hasAnswer || gate.registry.podsWithoutStore == 0 && account.isAtStore(demand)
+            let mayWait = !isLastTry || isLate && waited < Self.lateAnswerPatience
             self.phase = .admitting
             if mayWait, self.loop.enqueue(admitting: self) { return }
             if isUnknown { return self.refuse(.budgetStoreAway) }

@@ -6,8 +6,10 @@ call was settled, else by pod, key, kind of answer and order in time. Each attem
 exactly one row.
 """
 
+import asyncio
 import collections
 import dataclasses
+import time
 
 import pods
 
@@ -71,6 +73,24 @@ class Row:
         return (self.cost, self.input, self.cached, self.output, self.reasoning, 1, error)
 
 
+async def settled(server, upstream, seconds):
+    """Waits until every row is there and folded, by the server's own account. Returns whether it came to that."""
+    end = time.monotonic() + seconds
+    before, same = None, 0
+    while same < 8:
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(0.25)
+        now = await server.query(
+            "SELECT sum(applied), sum(folded), (SELECT count(*) FROM martlet.usage) FROM martlet.stream "
+            "JOIN martlet.fold_position USING (stream_id)"
+        )
+        is_done = now and now == before and now[0][0] == now[0][1] and not upstream.running
+        same = same + 1 if is_done else 0
+        before = now
+    return True
+
+
 class Audit:
     def __init__(self, upstream, books):
         self.upstream = upstream
@@ -80,6 +100,7 @@ class Audit:
         self.counts = collections.Counter()
         self.kinds = collections.Counter()  # of differences
         self.streams_of_pod, self.open_calls = {}, []
+        self.by_call = {}  # rows by the number of their call, once compared
 
     def wrong(self, kind, text):
         self.kinds[kind] += 1
@@ -111,6 +132,7 @@ class Audit:
                 self._check_cost(row)
             else:
                 by_call[number].append(row)
+        self.by_call = by_call
         for number in sorted(set(by_call) | set(self.upstream.by_call)):
             self._compare_call(number, by_call.get(number, []), self.upstream.by_call.get(number, []))
 

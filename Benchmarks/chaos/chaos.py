@@ -15,6 +15,7 @@ import time
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "rig"))
 
 import audit  # noqa: E402
+import budgets  # noqa: E402
 import faults  # noqa: E402
 import keys as keyring  # noqa: E402
 import load  # noqa: E402
@@ -45,6 +46,7 @@ def parse(words):
                         help="all pods, or every other one, with the Redis transport, and faults of Redis (default half)")
     parser.add_argument("--faults", metavar="LIST", help=f"only these of {','.join(faults.KINDS)}")
     parser.add_argument("--martlet", metavar="FILE", help="a built binary (default: build this source)")
+    parser.add_argument("--budgets", action="store_true", help="budgets and limits instead: --budgets --help")
     parser.add_argument("--keep", action="store_true", help="keep logs, journals and database, and say where")
     parser.add_argument("--untimed", action="store_true", help="judge what is booked, not how fast a block spreads")
     parser.add_argument("--quiet", action="store_true", help="do not tell each fault")
@@ -195,27 +197,11 @@ class Run:
         await asyncio.gather(*callers)
         await self.measure(toggled)
         members = await self.fleet[0].admin("GET", "/fleet")
-        await self.drain()
+        if not await audit.settled(self.server, self.upstream, SETTLE_SECONDS):
+            self.say("not everything was shipped and folded in time; the comparison will tell")
         is_watched.set()
         await watch
         return keys + [toggled], administrator, injector, (members.json or {}).get("pods", [])
-
-    async def drain(self):
-        """Waits until every row is there and folded, by the server's own account."""
-        end = time.monotonic() + SETTLE_SECONDS
-        before, same = None, 0
-        while same < 8:
-            if time.monotonic() > end:
-                self.say("not everything was shipped and folded in time; the comparison will tell")
-                return
-            await asyncio.sleep(0.25)
-            now = await self.server.query(
-                "SELECT sum(applied), sum(folded), (SELECT count(*) FROM martlet.usage) FROM martlet.stream "
-                "JOIN martlet.fold_position USING (stream_id)"
-            )
-            is_done = now and now == before and now[0][0] == now[0][1] and not self.upstream.running
-            same = same + 1 if is_done else 0
-            before = now
 
     async def reckon(self, keys):
         result = audit.Audit(self.upstream, self.books)
@@ -309,4 +295,4 @@ def run_once(options):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(budgets.main(sys.argv[1:]) if "--budgets" in sys.argv else main(sys.argv[1:]))

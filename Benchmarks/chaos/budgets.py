@@ -45,6 +45,7 @@ def parse(words):
     parser.add_argument("--no-faults", action="store_true", help="kill and pause nothing")
     parser.add_argument("--martlet", metavar="FILE", help="a built binary (default: build this source)")
     parser.add_argument("--keep", action="store_true", help="keep logs, journals and database, and say where")
+    parser.add_argument("--untimed", action="store_true", help="judge what is spent and booked, not false refusals")
     parser.add_argument("--quiet", action="store_true", help="say only the table")
     options = parser.parse_args(words)
     try:
@@ -186,7 +187,10 @@ class Fleet:
             rows[row.digest].append(row)
         self.say(f"{len(result.rows):,} rows, {result.counts['orphaned']} of calls whose pod died, "
                  f"{len(result.differences)} differences")
-        found = [bounds.Result(self.size, cell, rows[cell.key.digest], result.by_call) for cell in self.cells]
+        found = [
+            bounds.Result(self.size, cell, rows[cell.key.digest], result.by_call, self.options.untimed)
+            for cell in self.cells
+        ]
         for each in found:
             self.tell(each)
         if self.callers.unplaced:

@@ -54,13 +54,13 @@ class Result:
     def name(self):
         if self.cell.counts_requests:
             return f"{self.cell.limit} a minute"
-        return {"strict": "strict budget", "expected": "expected budget",
+        return {"strict": "strict budget", "expected": "expected budget", "small": "expected budget of 3.1 calls",
                 "faults": "strict budget, pods killed and paused"}[self.cell.kind]
 
     def _judge(self):
         cell, observer = self.cell, self.observer
         false = observer.false / max(1, self.calls)
-        if cell.kind != "expected" and self.beyond:
+        if cell.kind not in ("expected", "small") and self.beyond:
             self.broken.append(f"passed by {self.beyond}")
         if cell.kind in ("strict", "expected", "limit") and self.used < USE_LEAST:
             self.broken.append(f"only {self.used:.1%} used")
@@ -72,13 +72,13 @@ class Result:
 
     def cells(self):
         cell, observer = self.cell, self.observer
-        is_judged = cell.kind != "expected"
+        is_judged = cell.kind not in ("expected", "small")
         kinds = collections.Counter()
         for (status, _), count in observer.refusals.items():
             kinds[status] += count
         first = "none" if observer.first_false is None else f"{observer.first_false:.1%}"
         return [
-            str(self.pods), self.name, f"{cell.load_factor:g}x", f"{self.calls:,}", f"{observer.answered:,}",
+            str(self.pods), self.name, f"{cell.load_factor:.3g}x", f"{self.calls:,}", f"{observer.answered:,}",
             f"{self.beyond:,}" if cell.counts_requests else f"{self.beyond:,} n$",
             f"{self.used:.2%}" if is_judged else f"{self.used:.3f}x", first if is_judged else "-",
             f"{observer.false / max(1, self.calls):.2%}" if is_judged else "-", str(observer.lost),

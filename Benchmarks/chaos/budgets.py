@@ -5,6 +5,7 @@ than 2 % of the calls refused falsely (10 % with more than 4 pods), or a row tha
 import argparse
 import asyncio
 import os
+import pathlib
 import random
 import resource
 import shutil
@@ -26,6 +27,8 @@ import spending
 from processes import BenchError
 
 LOAD_FACTOR = 3
+# A budget of three calls and a little, so that a call is much of it: calls a second, seconds.
+SMALL_CALLS, SMALL_RATE, SMALL_SECONDS = 3.1, 10, 3
 LIMITS = (60, 600, 6000)
 LIMIT_LOADS = (0.8, 3)
 # Calls of a minute begin and end so far from its borders that each belongs to it.
@@ -106,22 +109,25 @@ class Fleet:
         self.cells.append(cell)
         return cell
 
-    async def add_budget(self, kind, per_second):
-        """One that affords a third of its load. Whole micro-dollars, so that it is the same in every spelling."""
-        micros = round(per_second * self.options.seconds / LOAD_FACTOR * spending.mean_cost() / 1000)
-        mode = "expected" if kind == "expected" else "strict"
+    async def add_budget(self, kind, calls_afforded, load_factor):
+        """Whole micro-dollars, so that it is the same in every spelling."""
+        micros = round(calls_afforded * spending.mean_cost() / 1000)
+        mode = "expected" if kind in ("expected", "small") else "strict"
         return await self.add(
-            kind, micros * 1000, LOAD_FACTOR, {"max_budget": micros / 1e6, "budget_mode": mode}
+            kind, micros * 1000, load_factor, {"max_budget": micros / 1e6, "budget_mode": mode}
         )
 
     async def spend(self):
-        """Both kinds of budget, then a strict one while pods die and stop."""
-        per_second = 25 * self.size + 100
+        """A small budget, then one of each kind, then a strict one while pods die and stop."""
+        per_second, seconds = 25 * self.size + 100, self.options.seconds
+        calls = SMALL_RATE * SMALL_SECONDS
+        cell = await self.add_budget("small", SMALL_CALLS, calls / SMALL_CALLS)
+        await self.callers.run(cell, SMALL_RATE, SMALL_SECONDS)
         for kind in ("strict", "expected", "faults")[:2 if self.options.no_faults else 3]:
-            cell = await self.add_budget(kind, per_second)
-            self.say(f"{kind} budget: {per_second} calls a second for {self.options.seconds:g} s")
+            cell = await self.add_budget(kind, per_second * seconds / LOAD_FACTOR, LOAD_FACTOR)
+            self.say(f"{kind} budget: {per_second} calls a second for {seconds:g} s")
             breaking = [self.break_pods()] if kind == "faults" else []
-            await asyncio.gather(self.callers.run(cell, per_second, self.options.seconds), *breaking)
+            await asyncio.gather(self.callers.run(cell, per_second, seconds), *breaking)
 
     async def break_pods(self):
         chance = random.Random(f"{self.seed}:faults")
@@ -166,6 +172,9 @@ class Fleet:
         ))
 
     def tell(self, found):
+        if found.cell.kind == "faults":
+            self.say(f"{found.name}: {found.rows:,} n$ in rows, {found.provider:,} n$ by the provider's books, "
+                     f"{found.cell.limit:,} n$ the budget")
         if call := found.observer.first_false_call:
             at = f"{call.ended_at - found.cell.began:.3f} s after the first, waited {call.ended_at - call.began:.3f} s"
             self.say(f"{found.name}, {found.cell.load_factor:g}x: first false refusal by {call.pod}, {at}, bound "
@@ -232,6 +241,11 @@ def main(words):
     options = parse(words)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536) if hard > 0 else 65536, hard))
+    try:
+        # As its children stand: callers and provider must not be starved by what else runs on the machine.
+        pathlib.Path("/proc/self/autogroup").write_text("-20")
+    except OSError:
+        pass  # only root may, and only some kernels have it
     directory = tempfile.mkdtemp(prefix="martlet-budgets-")
     os.chmod(directory, 0o755)  # the server's account must reach its data
     print(f"scripts/chaos --budgets: seed {options.seed}, files in {directory}", file=sys.stderr, flush=True)

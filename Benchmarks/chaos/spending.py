@@ -1,4 +1,4 @@
-"""Calls that spend budgets and use up limits, and a record of when each was sent, seen by the provider and over: from it
+"""Calls that spend budgets and use up limits, and a record of when the provider saw each and when it was over. From it
 an observer who knows every call's bound and cost says afterwards which refusals were false."""
 
 import asyncio
@@ -100,7 +100,7 @@ class Cell:
 
 
 class Observer:
-    """Counts as nobody can while it happens: what the provider has seen is reserved until the caller has its answer, and
+    """Counts as nobody can while it happens: what the provider has seen is reserved until the caller has its answer;
     from then on it has cost what the ledger says. `charged`: of calls that their pod's death cut, nano-dollars by
     number; `uncertain`: of rows that belong to no call that the provider saw, spent from the first such death on."""
 

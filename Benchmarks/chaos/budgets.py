@@ -77,7 +77,7 @@ class Fleet:
         self.books = load.Books()
         self.provider = spending.Provider(options.seed, self.books)
         self.pods, self.cells = [], []
-        self.faults_done = 0
+        self.callers = spending.Callers(self.books, self.pods)
         self.began = time.monotonic()
 
     def say(self, text):
@@ -99,7 +99,6 @@ class Fleet:
             pod.start()
         for pod in self.pods:
             await pod.ready(faults.READY_SECONDS)
-        self.callers = spending.Callers(self.books, self.pods)
 
     async def add(self, kind, limit, load_factor, fields):
         answer = await self.pods[0].admin("POST", "/key/generate?wait=fleet", fields)
@@ -156,7 +155,6 @@ class Fleet:
                     await asyncio.sleep(seconds)
                 finally:
                     pod.process.send_signal(signal.SIGCONT)
-            self.faults_done += 1
 
     async def use_limits(self):
         """Every limit and load within one minute of the store's clock, which is this machine's."""
@@ -207,15 +205,15 @@ class Fleet:
         return found, [f"{self.size} pods: {text}" for text in result.differences]
 
     async def close(self):
-        if self.pods:
-            self.callers.close()
+        self.callers.close()
         for pod in self.pods:
             if pod.process and pod.process.poll() is None:
                 processes.stop(pod.process)
         if self.server.process:
             self.server.process.send_signal(signal.SIGINT)
             processes.stop(self.server.process)
-        await self.provider.close()
+        if self.provider.port:
+            await self.provider.close()
 
 
 async def run(options, directory):

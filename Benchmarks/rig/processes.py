@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,10 +18,19 @@ class BenchError(Exception):
 
 
 def free_ports(count):
-    """`count` distinct free ports of 127.0.0.1. Servers take them a moment later; a race shows as a failed start."""
-    sockets = [socket.socket() for _ in range(count)]
-    for held in sockets:
-        held.bind(("127.0.0.1", 0))
+    """`count` distinct free ports of 127.0.0.1, where they can be below those that the kernel gives to outgoing
+    connections: such a one would hold the port when its server starts, or starts again. Servers take them a moment
+    later; a race shows as a failed start."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        end = int(file.read().split()[0])
+    sockets = []
+    while len(sockets) < count:
+        held = socket.socket()
+        try:
+            held.bind(("127.0.0.1", random.randrange(end - 12000, end) if end > 16000 else 0))
+            sockets.append(held)
+        except OSError:
+            held.close()
     ports = [held.getsockname()[1] for held in sockets]
     for held in sockets:
         held.close()

@@ -27,6 +27,7 @@ import proxy  # noqa: E402
 import redis  # noqa: E402
 import upstream as provider  # noqa: E402
 import verdict  # noqa: E402
+import writers  # noqa: E402
 from processes import BenchError  # noqa: E402
 
 CALLER_KEYS = 6
@@ -78,6 +79,7 @@ class Run:
         self.impossible = []  # kinds that were asked for and that this system does not allow
         self.planned = set()
         self.sessions_max = 0
+        self.sees_writers = False
         self.blocked, self.waits = [], []  # milliseconds
         self.keys = []
         self.began = time.monotonic()
@@ -113,6 +115,10 @@ class Run:
             pod.start()
         for pod in self.fleet:
             await pod.ready(faults.READY_SECONDS)
+        # Behind a pooler sessions carry names that are not the pods'.
+        self.sees_writers = bool(self.redis) and not self.options.pgbouncer
+        if self.sees_writers and not await writers.watch(self.server):
+            raise BenchError("PostgreSQL does not note what the writers do")
 
     def prepare(self):
         """What has to stand before the server does."""
@@ -210,6 +216,9 @@ class Run:
         await result.compare_streams(self.server)
         await result.compare_sums(self.server)
         await result.compare_keys(self.fleet, keys)
+        if self.sees_writers:
+            takings, commits = await writers.check(self.server, result)
+            self.say(f"writers: {commits} commits, the fence was taken {takings} times")
         return result
 
     async def command_line(self, result):

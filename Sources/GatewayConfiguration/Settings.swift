@@ -56,6 +56,8 @@ package struct GovernanceSettings: Sendable, Hashable {
     package var customerBudgetID: String?
     package var userBudgetBindsTeamKeys = false
     package var budgetsAreStrict = false
+    /// Whose midnight begins calendar windows; a name of the time zone database.
+    package var timeZone = "Etc/UTC"
 }
 
 /// How much is logged; the names of swift-log.

@@ -1,3 +1,4 @@
+import Foundation
 import GatewayPostgres
 import GatewayRouting
 
@@ -18,6 +19,7 @@ struct SettingsReader {
             guard let scalar = self.root["martlet"]?[option.name]?.scalar else { continue }
             option.apply(scalar, to: &settings)
         }
+        self.applyTimeZone(to: &settings, into: &diagnostics)
         self.applyLogLevel(to: &settings, into: &diagnostics)
         self.applyListener(to: &settings, into: &diagnostics)
         settings.masterKey = self.masterKey(into: &diagnostics)
@@ -82,6 +84,19 @@ struct SettingsReader {
             mebibytes > 0, mebibytes <= 4096
         {
             settings.dataPlane.requestBodyBytesMax = max(1024, Int((mebibytes * 1_048_576).rounded()))
+        }
+    }
+
+    private func applyTimeZone(
+        to settings: inout Settings, into diagnostics: inout DiagnosticCollector
+    ) {
+        guard let node = self.root["litellm_settings"]?["timezone"], let name = node.scalar?.text else { return }
+        if TimeZone(identifier: name) != nil {
+            settings.governance.timeZone = name
+        } else {
+            diagnostics.error(
+                node.position, "litellm_settings.timezone", "timezone is no time zone that this machine knows",
+                mend: "write such as Europe/Warsaw or Etc/UTC; Debian has the list in the package tzdata")
         }
     }
 

@@ -52,7 +52,7 @@ final class Pod: Sendable {
 
         let ledger = try await Ledger.open(settings: settings, clock: clock, logger: logger)
         let (stores, shipper) = (ledger.stores, ledger.shipper)
-        let governance = GovernanceReader(timeZone: "Etc/UTC")
+        let governance = GovernanceReader(timeZone: settings.governance.timeZone)
         let entities = EntityRegistry(
             directory: try Self.entities(settings.governance, reader: governance), store: stores.entities,
             reader: governance)

@@ -165,11 +165,18 @@ extension EndToEnd {
         }
 
         @Test("is exact after a quarter of a minute of chaos")
-        func chaos() throws {
+        func chaos() throws { try self.runChaos(["--seed", "1", "--seconds", "15", "--pods", "3", "--untimed"]) }
+
+        @Test("never passes a strict budget, with pods that are killed and paused too")
+        func budgets() throws {
+            try self.runChaos(
+                ["--budgets", "--seed", "1", "--seconds", "6", "--pods", "3", "--no-limits", "--untimed"])
+        }
+
+        private func runChaos(_ options: [String]) throws {
             let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
                 .appendingPathComponent("../../Benchmarks/chaos/chaos.py").standardizedFileURL
             let binary = try #require(MartletProcess.binary)
-            let options = ["--seed", "1", "--seconds", "15", "--pods", "3", "--untimed"]
             let result = try ChildProcess.run(
                 ["/usr/bin/env", "PYTHONDONTWRITEBYTECODE=1", "python3", script.path, "--martlet", binary] + options,
                 environment: ["PATH": "/usr/bin:/bin:/usr/sbin:/sbin"],

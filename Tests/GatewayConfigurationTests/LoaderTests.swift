@@ -51,6 +51,16 @@ struct LoaderTests {
         }
     }
 
+    @Test("takes a time zone that the machine knows, and no other")
+    func timeZone() throws {
+        let known = Fixture.load(Fixture.model("litellm_settings: {timezone: Europe/Warsaw}"), environment: [:])
+        #expect(known.settings?.governance.timeZone == "Europe/Warsaw" && known.diagnostics.isEmpty)
+        let unknown = Fixture.load(Fixture.model("litellm_settings: {timezone: Mars/Olympus}"), environment: [:])
+        #expect(unknown.settings == nil && unknown.diagnostics.map(\.keyPath) == ["litellm_settings.timezone"])
+        let silent = Fixture.load(Fixture.model(""), environment: [:])
+        #expect(silent.settings?.governance.timeZone == "Etc/UTC")
+    }
+
     @Test("lets flags win over variables, variables over our section, and that over LiteLLM's")
     func ordersSources() throws {
         let file = Fixture.model(

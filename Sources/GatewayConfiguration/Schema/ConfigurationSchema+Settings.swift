@@ -61,6 +61,10 @@ extension ConfigurationSchema {
             "budget_duration", .text,
             .supported("After which `max_budget` begins anew, such as `30d`; without it never. Read at start.")),
         rows(
+            "timezone", .text,
+            .supported(
+                "Whose midnight begins windows of days, weeks and months, such as `Europe/Warsaw`; read at start.")),
+        rows(
             "max_end_user_budget_id", .text,
             .supported("Budget (`/budget/new`) of customers that have none of their own; read at start.")),
         rows(

@@ -41,8 +41,10 @@ struct Ledger {
             journal: journal, stores: stores, shipper: shipper,
             thread: try BackgroundThread(name: "shipper", share: .least), transport: transport,
             writerThread: try transport.map { _ in try BackgroundThread(name: "fleet-writer", share: .quarter) })
+        // Redis has another way out, below.
+        let patience = StartPatience(isPatient: stores.postgres != nil && transport == nil, logger: logger)
         do {
-            try await opened.shipAll()
+            try await patience.step { try await opened.shipAll() }
         } catch LedgerError.unavailable(let reason) where transport != nil {
             // Calls can be served, and the journal holds what came before; PostgreSQL has answered a moment ago.
             logger.warning(

@@ -10,16 +10,17 @@ struct MasterKey {
 
     private static let settingName = "master_key_sha256"
 
-    /// The configured key, else the one made at first start, else one that is made now. Its digest is all that is kept.
+    /// The configured key, else the one made at first start, else `candidate`. Its digest is all that is kept.
+    /// - Parameter candidate: a new secret; the same one when this is repeated, since the answer that it was kept can be
+    ///   lost.
     static func establish(
-        configured: String?, store: any KeyStore, now: UnixMicroseconds
+        configured: String?, candidate made: String, store: any KeyStore, now: UnixMicroseconds
     ) async throws(LedgerError) -> MasterKey {
         if let configured {
             return MasterKey(
                 record: Self.record(KeySecret.digest(of: configured), name: KeySecret.name(of: configured), now: now),
                 madeKey: nil)
         }
-        let made = KeySecret.make(using: .system)
         let digest = KeySecret.digest(of: made)
         let standing = try await store.setSettingIfAbsent(Self.settingName, value: digest.hex)
         guard let kept = KeyDigest(hex: standing) else {

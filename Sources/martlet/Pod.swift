@@ -52,12 +52,15 @@ final class Pod: Sendable {
 
         let ledger = try await Ledger.open(settings: settings, clock: clock, logger: logger)
         let (stores, shipper) = (ledger.stores, ledger.shipper)
+        let patience = StartPatience(isPatient: stores.postgres != nil, logger: logger)
         let governance = GovernanceReader(timeZone: settings.governance.timeZone)
         let entities = EntityRegistry(
             directory: try Self.entities(settings.governance, reader: governance), store: stores.entities,
             reader: governance)
-        let live = try await LiveConfiguration.make(
-            settings: settings, source: source, models: stores.models, entities: entities.directory, logger: logger)
+        let live = try await patience.step {
+            try await LiveConfiguration.make(
+                settings: settings, source: source, models: stores.models, entities: entities.directory, logger: logger)
+        }
         let directory = KeyDirectory(entities: entities.directory)
         let registry = KeyRegistry(
             directory: directory, keyStore: stores.keys, ledger: stores.ledger, reader: governance)
@@ -65,29 +68,25 @@ final class Pod: Sendable {
         let coldKeys = ColdKeyResolver(
             registry: registry, now: FleetTime.system.now,
             isStoreAway: { stores.postgres?.isAway ?? (shipper.status.lastError != nil) })
-        let reader = ChangeLogReader(
-            store: stores.keys,
-            followers: [
-                EntityFollower(registry: entities, logger: logger),
-                KeyFollower(registry: registry, logger: logger, onChange: { coldKeys.forgetUnknown() }),
-                ReloadingFollower(kinds: [.model, .credential]) { () async throws(LedgerError) in
-                    try await live.reloadStored()
-                },
-            ])
-        let master = try await MasterKey.establish(
-            configured: settings.masterKey?.reveal(), store: stores.keys, now: startedAt)
-        let masterSpend = try await stores.ledger.counter(.key(.masterKey)).spend
-        directory.set(master.record, startingSpend: masterSpend, isMaster: true)
-        try await reader.start()
+        let reader = Self.changeLog(
+            of: stores, entities: entities, registry: registry, coldKeys: coldKeys, live: live, logger: logger)
+        let candidate = KeySecret.make(using: .system)
+        let master = try await patience.step {
+            try await Self.master(
+                of: settings, candidate: candidate, stores: stores, directory: directory, now: startedAt)
+        }
+        try await patience.step { try await reader.start() }
 
         let identity = PodIdentity(
             name: ProcessInfo.processInfo.hostName, processID: getpid(), version: Version.text, startedAt: startedAt)
         let membership = try Self.membership(
             of: ledger, settings: settings, reader: reader, registry: registry, identity: identity, clock: clock,
             logger: logger)
-        let escrow = try await Escrow.open(
-            ledger: ledger, membership: membership, holdFor: FleetConfiguration(settings.fleet).holdFor,
-            position: { reader.position }, clock: clock, logger: logger)
+        let escrow = try await patience.step {
+            try await Escrow.open(
+                ledger: ledger, membership: membership, holdFor: FleetConfiguration(settings.fleet).holdFor,
+                position: { reader.position }, clock: clock, logger: logger)
+        }
         let metrics = LateMetrics()
         let control = ControlPlane(
             dependencies: Self.dependencies(
@@ -111,6 +110,31 @@ final class Pod: Sendable {
         Greeting.print(settings: settings, port: port, madeKey: master.madeKey, models: live.listing.modelNames())
         cmartlet_release_code()
         return pod
+    }
+
+    private static func changeLog(
+        of stores: Stores, entities: EntityRegistry, registry: KeyRegistry, coldKeys: ColdKeyResolver,
+        live: LiveConfiguration, logger: Logger
+    ) -> ChangeLogReader {
+        ChangeLogReader(
+            store: stores.keys,
+            followers: [
+                EntityFollower(registry: entities, logger: logger),
+                KeyFollower(registry: registry, logger: logger, onChange: { coldKeys.forgetUnknown() }),
+                ReloadingFollower(kinds: [.model, .credential]) { () async throws(LedgerError) in
+                    try await live.reloadStored()
+                },
+            ])
+    }
+
+    private static func master(
+        of settings: Settings, candidate: String, stores: Stores, directory: KeyDirectory, now: UnixMicroseconds
+    ) async throws -> MasterKey {
+        let master = try await MasterKey.establish(
+            configured: settings.masterKey?.reveal(), candidate: candidate, store: stores.keys, now: now)
+        let spend = try await stores.ledger.counter(.key(.masterKey)).spend
+        directory.set(master.record, startingSpend: spend, isMaster: true)
+        return master
     }
 
     private static func entities(

@@ -1,6 +1,7 @@
 """What goes wrong, and when: a plan that the seed decides, and the hands that carry it out."""
 
 import asyncio
+import contextlib
 import collections
 import dataclasses
 import os
@@ -106,7 +107,9 @@ class SmallDisk:
                 pass
 
     def free(self):
-        os.unlink(f"{self.path}/filler")
+        # There is none where something broke before the first piece was written.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.path}/filler")
 
 
 class Injector:

@@ -301,6 +301,22 @@ struct AdmissionTicketTests {
         #expect(slices.map(\.reserved) == Array(repeating: 0, count: 8))
     }
 
+    @Test("keeps nothing alive: accounts and their registry end with their last holders")
+    func letsGo() {
+        weak var registry: EscrowRegistry?
+        weak var account: EscrowAccount?
+        do {
+            let made = EscrowRegistry(onNeed: {})
+            let path = Self.path(made)
+            var ticket = AdmissionTicket()
+            _ = ticket.admit(path, Self.demand, now: Self.now, at: 2)
+            #expect(made.listed(at: 2).count == 8)
+            (registry, account) = (made, path.accounts[0])
+            ticket.finish()
+        }
+        #expect(registry == nil && account == nil)
+    }
+
     @Test("costs little")
     func isCheap() {
         let path = Self.path(EscrowRegistry(onNeed: {}))

@@ -10,14 +10,19 @@ package final class EscrowAccount: Sendable {
     private let pool: Mutex<EscrowPool>
     /// Whether the agent looks at this account in its rounds.
     private let isListed = Atomic<Bool>(false)
-    private let registry: EscrowRegistry
+    private let signals: EscrowSignals
+    private let registry: Owner
 
-    init(_ terms: EscrowTerms, registry: EscrowRegistry) {
+    /// The registry holds its accounts.
+    private struct Owner: Sendable { weak var registry: EscrowRegistry? }
+
+    init(_ terms: EscrowTerms, signals: EscrowSignals, registry: EscrowRegistry) {
         self.id = terms.id
         self.unit = terms.unit
         self.isRate = terms.isRate
         self.pool = Mutex(EscrowPool(terms))
-        self.registry = registry
+        self.signals = signals
+        self.registry = Owner(registry: registry)
     }
 
     package var terms: EscrowTerms { self.pool.withLock { $0.terms } }
@@ -37,12 +42,12 @@ package final class EscrowAccount: Sendable {
     }
 
     func reserve(_ amount: Int64, now: UnixMicroseconds, at: UInt64) -> EscrowPool.Verdict {
-        let podsWithoutStore = self.registry.podsWithoutStore
+        let podsWithoutStore = self.signals.podsWithoutStore.load(ordering: .relaxed)
         let verdict = self.pool.withLock {
             $0.reserve(amount, now: now, at: at, podsWithoutStore: podsWithoutStore)
         }
         if !self.isListed.load(ordering: .relaxed) { self.list() }
-        if verdict == .short { self.registry.ring() }
+        if verdict == .short { self.signals.onNeed() }
         return verdict
     }
 
@@ -55,7 +60,7 @@ package final class EscrowAccount: Sendable {
     }
 
     private func list() {
-        if !self.isListed.exchange(true, ordering: .acquiringAndReleasing) { self.registry.list(self) }
+        if !self.isListed.exchange(true, ordering: .acquiringAndReleasing) { self.registry.registry?.list(self) }
     }
 
     func read<Result: Sendable>(_ body: (borrowing EscrowPool) -> Result) -> Result {
@@ -75,6 +80,14 @@ package final class EscrowAccount: Sendable {
             return true
         }
     }
+}
+
+/// What accounts look at and say without their registry.
+final class EscrowSignals: Sendable {
+    let podsWithoutStore = Atomic<Int64>(0)
+    let onNeed: @Sendable () -> Void
+
+    init(onNeed: @escaping @Sendable () -> Void) { self.onNeed = onNeed }
 }
 
 /// All accounts that this pod has met, and which of them its agent has to look at.
@@ -98,17 +111,14 @@ package final class EscrowRegistry: Sendable {
         }
     }
     private let state = Mutex(State())
-    private let onNeed: @Sendable () -> Void
+    private let signals: EscrowSignals
     private let wakers = Mutex<[@Sendable () -> Void]>([])
     private let waiting = Atomic<Int>(0)
     private let offset = Atomic<Int64>(0)
     private let trusted = Atomic<UInt64>(.max)
-    private let withoutStore = Atomic<Int64>(0)
 
     /// - Parameter onNeed: called, on any thread and often, when a call waits for the store; must be quick.
-    package init(onNeed: @escaping @Sendable () -> Void) { self.onNeed = onNeed }
-
-    func ring() { self.onNeed() }
+    package init(onNeed: @escaping @Sendable () -> Void) { self.signals = EscrowSignals(onNeed: onNeed) }
 
     // MARK: what calls ask
 
@@ -119,7 +129,7 @@ package final class EscrowRegistry: Sendable {
     package func isTrusted(at: UInt64) -> Bool { at < self.trusted.load(ordering: .relaxed) }
 
     /// Pods that were alive when the store stopped to answer; 0: it answers.
-    package var podsWithoutStore: Int64 { self.withoutStore.load(ordering: .relaxed) }
+    package var podsWithoutStore: Int64 { self.signals.podsWithoutStore.load(ordering: .relaxed) }
 
     /// Calls that wait for an answer of the store, over all event loops.
     package func countWaiting(_ change: Int) { self.waiting.wrappingAdd(change, ordering: .relaxed) }
@@ -139,7 +149,7 @@ package final class EscrowRegistry: Sendable {
     /// - Parameter until: monotonic nanoseconds.
     package func trust(until: UInt64) { self.trusted.store(until, ordering: .relaxed) }
 
-    package func setStoreAway(pods: Int64) { self.withoutStore.store(max(0, pods), ordering: .relaxed) }
+    package func setStoreAway(pods: Int64) { self.signals.podsWithoutStore.store(max(0, pods), ordering: .relaxed) }
 
     func list(_ account: EscrowAccount) { self.state.withLock { $0.listed.append(account) } }
 
@@ -149,7 +159,7 @@ package final class EscrowRegistry: Sendable {
         let account = self.state.withLock { state in
             if let known = state.accounts[terms.id] { return known }
             if state.accounts.count >= state.purgeAt { state.purge() }
-            let made = EscrowAccount(terms, registry: self)
+            let made = EscrowAccount(terms, signals: self.signals, registry: self)
             state.accounts[terms.id] = made
             return made
         }

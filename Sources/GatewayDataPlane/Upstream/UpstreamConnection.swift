@@ -131,6 +131,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
 
     private func ended() {
         if case .closed = self.state { return }
+        // The next call of the caller may begin within; the socket is gone, and its number may be another's already.
+        self.keepAlive = false
         self.relayEnd()
         if case .closed = self.state { return }
         let former = self.state

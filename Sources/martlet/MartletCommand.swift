@@ -14,7 +14,10 @@ struct MartletCommand: AsyncParsableCommand {
         ])
 
     /// As ArgumentParser's own, but for the way out.
-    static func main() async {
+    static func main() async { Self.leave(await Self.runToEnd()) }
+
+    /// Apart from `leave`, because what is held where a function never returns is never freed, and would be a leak.
+    private static func runToEnd() async -> ExitCode {
         do {
             var command = try Self.parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
@@ -22,14 +25,14 @@ struct MartletCommand: AsyncParsableCommand {
             } else {
                 try command.run()
             }
-            Self.leave(.success)
+            return .success
         } catch {
             let status = Self.exitCode(for: error)
             let text = Self.fullMessage(for: error)
             if !text.isEmpty {
                 if status.isSuccess { print(text) } else { StandardError.write(text) }
             }
-            Self.leave(status)
+            return status
         }
     }
 

@@ -24,12 +24,7 @@ package final class RedisServer: Sendable {
     ///   - arguments: further ones, such as `--requirepass`, `secret`.
     ///   - usesTLS: whether it speaks nothing but TLS; `command` does not work then.
     package init(arguments: [String] = [], usesTLS: Bool = false) throws {
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
-        let places = path.split(separator: ":").map { "\($0)/redis-server" } + ["/usr/bin/redis-server"]
-        guard let program = places.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
-            throw NotInstalled()
-        }
-        self.program = program
+        self.program = try Self.findProgram()
         let socket = try StreamSocket.listen(port: 0)
         self.port = socket.localPort
         socket.close()
@@ -40,6 +35,16 @@ package final class RedisServer: Sendable {
         self.usesTLS = usesTLS
         if usesTLS { try self.makeCertificate() }
         try self.start()
+    }
+
+    /// Path of `redis-server`.
+    static func findProgram() throws(NotInstalled) -> String {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+        let places = path.split(separator: ":").map { "\($0)/redis-server" } + ["/usr/bin/redis-server"]
+        guard let program = places.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
+            throw NotInstalled()
+        }
+        return program
     }
 
     deinit {

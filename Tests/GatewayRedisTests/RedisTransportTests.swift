@@ -174,6 +174,40 @@ struct RedisTransportTests {
         await transport.shutdown()
     }
 
+    @Test("follows a real sentinel to the replica that took over, and ships again what the primary took with it")
+    func failover() async throws {
+        let first = try await onOwnThread { try RedisServer() }
+        let second = try await onOwnThread {
+            try RedisServer(arguments: ["--replicaof", "127.0.0.1", "\(first.port)"])
+        }
+        let sentinel = try await onOwnThread {
+            try waitUntil("the replica to be in step", within: .seconds(30)) {
+                try first.command("info", "replication").contains("state=online")
+            }
+            return try RedisSentinel(service: "main", primary: first)
+        }
+        let ledger = try await RedisBench.ledger()
+        let transport = try await ledger.transport(first, configuration: RedisBench.hasty) { settings in
+            settings.sentinel = .init(
+                endpoints: [.init(host: "127.0.0.1", port: sentinel.port)], service: "main", password: nil)
+        }
+        try await transport.running {
+            try await ship(LedgerSample.events(10), by: 5, journal: LedgerSample.journal(1), to: transport.store)
+            try await onOwnThread {
+                first.kill()
+                try waitUntil("the replica to become the primary", within: .seconds(60)) {
+                    try second.command("role").hasPrefix("master")
+                }
+            }
+            try await ship(LedgerSample.events(30), by: 5, journal: LedgerSample.journal(1), to: transport.store)
+        }
+        let store = try ledger.store()
+        #expect(try await LedgerSample.allRows(store).count == 30)
+        #expect(try await store.verify() == [])
+        #expect(transport.status.directTotal == 0)
+        await transport.shutdown()
+    }
+
     @Test("lets PostgreSQL have one writer: a token that is not the newest stores nothing")
     func fence() async throws {
         let store = try await RedisBench.ledger().store()

@@ -31,6 +31,23 @@ struct CredentialTests {
         #expect(await self.fixture.send("POST", "/credentials", Self.body).status == 400)
     }
 
+    @Test("is shown by the model that uses it, and a model's own parameters as if they were one")
+    func byModel() async throws {
+        _ = await self.fixture.send("POST", "/credentials", Self.body)
+        _ = await self.fixture.send("POST", "/model/new", ModelFixture.body(id: "m-1"))
+        let model =
+            #"{"model_name":"p","litellm_params":{"model":"openai/x","litellm_credential_name":"team a/openai"},"#
+            + #""model_info":{"id":"m-2"}}"#
+        #expect(await self.fixture.send("POST", "/model/new", model).status == 200)
+        let named = await self.fixture.send("GET", "/credentials/by_model/m-2")
+        #expect(named.json["credential_name"] as? String == "team a/openai")
+        let own = await self.fixture.send("GET", "/credentials/by_model/m-1")
+        let values = try #require(own.json["credential_values"] as? [String: Any], "\(own.text)")
+        #expect(values["api_key"] as? String == "****8f31" && values["model"] == nil)
+        #expect(!(named.text + own.text).contains(ModelFixture.secret))
+        #expect(await self.fixture.send("GET", "/credentials/by_model/m-9").status == 404)
+    }
+
     @Test("keeps every value that several pods change at once")
     func changesOfSeveralPods() async throws {
         let store = MemoryModelStore()

@@ -66,4 +66,20 @@ struct ModelTests {
         #expect((one.json["data"] as? [[String: Any]])?.first?["model_name"] as? String == "together/meta/llama")
         #expect(await self.fixture.get("/model/info?litellm_model_id=d-9").status == 404)
     }
+
+    @Test("are described as groups: providers, and the largest bounds and prices")
+    func groups() async throws {
+        let all = await self.fixture.get("/model_group/info")
+        let groups = try #require(all.json["data"] as? [[String: Any]])
+        #expect(groups.compactMap { $0["model_group"] as? String } == ["gpt-4o", "together/meta/llama", "groq/*"])
+        let one = await self.fixture.get("/model_group/info?model_group=gpt-4o")
+        #expect((one.json["data"] as? [[String: Any]])?.first?["providers"] as? [String] == ["openai"])
+        #expect(one.text.contains(#""input_cost_per_token":0.0000025,"output_cost_per_token":0.00001,"#))
+        let secret = try await self.fixture.makeKey(#"{"models":["gpt-4o"]}"#)
+        let own = await self.fixture.get("/model_group/info", key: secret)
+        #expect((own.json["data"] as? [Any])?.count == 1)
+        for name in ["together/meta/llama", "unknown"] {
+            #expect(await self.fixture.get("/model_group/info?model_group=\(name)", key: secret).status == 404)
+        }
+    }
 }

@@ -14,6 +14,8 @@ struct CredentialRoutes: ControlRoom {
             ControlRoute("POST", "/credentials", .admin, self.create),
             ControlRoute("GET", "/credentials", .admin, self.list),
             ControlRoute("GET", prefix: "/credentials/by_name/", argumentName: "name", suffix: "", .admin, self.show),
+            ControlRoute(
+                "GET", prefix: "/credentials/by_model/", argumentName: "model_id", suffix: "", .admin, self.showOfModel),
             ControlRoute("PATCH", prefix: "/credentials/", argumentName: "name", suffix: "", .admin, self.update),
             ControlRoute("DELETE", prefix: "/credentials/", argumentName: "name", suffix: "", .admin, self.delete),
         ]
@@ -57,6 +59,25 @@ struct CredentialRoutes: ControlRoom {
         }
         guard let fault else { throw Self.notFound }
         return ControlReply.json(ModelRendering.unopenedCredential(call.argument, fault: fault))
+    }
+
+    /// The named credential that a stored model refers to, or what stands in its own parameters.
+    private func showOfModel(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
+        let vault = try self.administration().vault
+        try await self.load(vault)
+        guard let model = vault.opened.models.first(where: { $0.modelID == call.argument }) else {
+            throw .gateway(
+                GatewayError(
+                    status: 404, type: "not_found_error", param: "model_id", origin: .caller,
+                    message: "No stored model has this identifier."))
+        }
+        if case .string(let name)? = model.parameters["litellm_credential_name"],
+            let credential = vault.opened.credentials.first(where: { $0.name == name })
+        {
+            return ControlReply.json(
+                ModelRendering.credential(credential, fault: vault.fault(of: .credential(name))))
+        }
+        return ControlReply.json(ModelRendering.ownCredential(model))
     }
 
     /// Other pods may have changed them since this pod last read.

@@ -13,6 +13,7 @@ struct ModelInfoRoutes: ControlRoom {
             ControlRoute("GET", "/model/info", .anyKey, self.info),
             ControlRoute("GET", "/v1/model/info", .anyKey, self.info),
             ControlRoute("GET", "/v2/model/info", .anyKey, self.page),
+            ControlRoute("GET", "/model_group/info", .anyKey, self.groups),
         ]
     }
 
@@ -50,7 +51,42 @@ struct ModelInfoRoutes: ControlRoom {
         ])
     }
 
+    /// What the deployments of each model have in common: their providers, and the largest bounds and prices of any.
+    private func groups(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
+        let wanted = call.query["model_group"]
+        let models = try self.models(call).filter { $0.name == wanted ?? $0.name }
+        if wanted != nil, models.isEmpty {
+            throw .gateway(
+                GatewayError(
+                    status: 404, type: "not_found_error", param: "model_group", origin: .caller,
+                    message: "No model has this name, or the key may not use it."))
+        }
+        return ControlReply.object([JSONMember("data", .array(models.map { Self.group($0) }))])
+    }
+
+    private static func group(_ model: ListedModel) -> JSONValue {
+        func largest(_ figure: (ListedDeployment) -> Int64?) -> Int64? { model.deployments.compactMap(figure).max() }
+        return .object([
+            JSONMember("model_group", .string(model.name)),
+            JSONMember("providers", .array(Set(model.deployments.map(\.provider)).sorted().map { .string($0) })),
+            JSONMember("max_input_tokens", Self.integer(largest(\.inputTokensMax))),
+            JSONMember("max_output_tokens", Self.integer(largest(\.outputTokensMax))),
+            JSONMember("input_cost_per_token", Self.dollars(largest { $0.price?.inputPicodollars })),
+            JSONMember("output_cost_per_token", Self.dollars(largest { $0.price?.outputPicodollars })),
+            JSONMember("mode", .optional(model.deployments.lazy.compactMap(\.mode).first)),
+        ])
+    }
+
     // MARK: Entries
+
+    /// Those that the caller's key may use.
+    private func models(_ call: ControlCall) throws(ControlRefusal) -> [ListedModel] {
+        guard let caller = call.caller else { throw .keyNotFound }
+        return ModelVisibility(
+            models: self.dependencies.models.modelNames(), key: caller, path: self.dependencies.path(of: caller)
+        )
+        .listed(includesWildcards: true)
+    }
 
     private struct Entry {
         var name: String
@@ -59,11 +95,7 @@ struct ModelInfoRoutes: ControlRoom {
 
     /// - Parameter modelID: only this deployment. `nil`: all.
     private func entries(_ call: ControlCall, modelID: String?) throws(ControlRefusal) -> [Entry] {
-        guard let caller = call.caller else { throw .keyNotFound }
-        let models = ModelVisibility(
-            models: self.dependencies.models.modelNames(), key: caller, path: self.dependencies.path(of: caller)
-        )
-        .listed(includesWildcards: true)
+        let models = try self.models(call)
         let vault = self.dependencies.modelAdministration?.vault
         let opened = vault?.opened ?? OpenedModels()
         let stored = Dictionary(opened.models.map { ($0.modelID, $0) }) { first, _ in first }

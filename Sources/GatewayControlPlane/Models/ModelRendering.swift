@@ -73,6 +73,23 @@ enum ModelRendering {
             ] + (fault.map { [JSONMember("fault", .string($0))] } ?? []))
     }
 
+    /// What of a model's parameters says where its provider is and who calls it, as LiteLLM's CredentialLiteLLMParams.
+    static func ownCredential(_ model: OpenedModel) -> JSONValue {
+        var values: [JSONMember] = []
+        if case .object(let members) = Self.parameters(model) {
+            values = members.filter { Self.credentialFields.contains($0.name) }
+        }
+        return .object([
+            JSONMember("credential_name", .string("\(model.modelName)-credential-\(model.modelID)")),
+            JSONMember("credential_values", .object(values)), JSONMember("credential_info", .object([])),
+        ])
+    }
+
+    private static let credentialFields: Set<String> = [
+        "api_key", "api_base", "api_version", "vertex_project", "vertex_location", "vertex_credentials", "region_name",
+        "aws_access_key_id", "aws_secret_access_key", "aws_region_name", "watsonx_region_name",
+    ]
+
     static func unopenedCredential(_ name: String, fault: String) -> JSONValue {
         .object([
             JSONMember("credential_name", .string(name)), JSONMember("credential_values", .object([])),

@@ -55,6 +55,20 @@ struct EscrowPoolTests {
         #expect(pool.current.free == 40 && pool.current.consumed == 20)
     }
 
+    @Test("gives what is left of an expected budget to a call that has waited for an answer in vain")
+    func givesRestAfterWait() throws {
+        for mode in [BudgetMode.expected, .strict] {
+            var pool = try Self.pool(Self.terms(1000, mode), holding: 100)
+            let later = Self.start + 60_000_000_000
+            #expect(pool.reserve(150, now: Self.now, at: later) == .short)
+            let last = pool.reserve(150, now: Self.now, at: later, hasWaited: true)
+            #expect(last == (mode == .expected ? .taken(amount: 100, generation: 1) : .short))
+            // Nothing is left to give.
+            let next = pool.reserve(150, now: Self.now, at: later, hasWaited: true)
+            #expect(next == .short)
+        }
+    }
+
     @Test("refuses what is larger than the whole of a strict budget, and everything of an empty one")
     func refusesLarge() throws {
         var pool = EscrowPool(Self.terms(1000))

@@ -31,8 +31,9 @@ package struct AdmissionTicket: Sendable {
     /// - Parameters:
     ///   - now: the store's time as this pod reckons.
     ///   - at: monotonic nanoseconds.
+    ///   - hasWaited: for as long as it may: `.waits` will be taken for a refusal.
     package mutating func admit(
-        _ path: AccountPath, _ demand: CallDemand, now: UnixMicroseconds, at: UInt64
+        _ path: AccountPath, _ demand: CallDemand, now: UnixMicroseconds, at: UInt64, hasWaited: Bool = false
     ) -> Verdict {
         var waiting: EscrowAccount?
         self.holds.reserveCapacity(self.holds.count + path.steps.count)
@@ -42,7 +43,7 @@ package struct AdmissionTicket: Sendable {
                 return .refused(step.account)
             }
             let verdict = step.account.reserve(
-                demand.amount(step.unit, isStrict: step.isStrict), now: now, at: at)
+                demand.amount(step.unit, isStrict: step.isStrict), now: now, at: at, hasWaited: hasWaited)
             switch verdict {
             case .taken(let amount, let generation):
                 self.holds.append(

@@ -41,10 +41,12 @@ package final class EscrowAccount: Sendable {
         }
     }
 
-    func reserve(_ amount: Int64, now: UnixMicroseconds, at: UInt64) -> EscrowPool.Verdict {
+    func reserve(
+        _ amount: Int64, now: UnixMicroseconds, at: UInt64, hasWaited: Bool = false
+    ) -> EscrowPool.Verdict {
         let podsWithoutStore = self.signals.podsWithoutStore.load(ordering: .relaxed)
         let verdict = self.pool.withLock {
-            $0.reserve(amount, now: now, at: at, podsWithoutStore: podsWithoutStore)
+            $0.reserve(amount, now: now, at: at, podsWithoutStore: podsWithoutStore, hasWaited: hasWaited)
         }
         if !self.isListed.load(ordering: .relaxed) { self.list() }
         if verdict == .short { self.signals.onNeed() }

@@ -75,8 +75,9 @@ package struct EscrowPool: Sendable {
     ///   - now: the store's time as this pod reckons.
     ///   - at: monotonic nanoseconds.
     ///   - podsWithoutStore: pods that were alive when the store stopped to answer; 0: it answers.
+    ///   - hasWaited: for as long as it may: the rest is given though the store may have more.
     package mutating func reserve(
-        _ amount: Int64, now: UnixMicroseconds, at: UInt64, podsWithoutStore: Int64 = 0
+        _ amount: Int64, now: UnixMicroseconds, at: UInt64, podsWithoutStore: Int64 = 0, hasWaited: Bool = false
     ) -> Verdict {
         self.roll(now: now)
         self.usedAt = at
@@ -93,6 +94,7 @@ package struct EscrowPool: Sendable {
             if !self.terms.isStrict, free > 0, self.leftAtStore == 0 { return self.take(free) }
             if self.isBeyondReach(amount) { return .dry }
         }
+        if hasWaited, !self.terms.isStrict, free > 0 { return self.take(free) }
         self.needSum += amount
         self.needLeast = self.needLeast == 0 ? amount : min(self.needLeast, amount)
         return .short

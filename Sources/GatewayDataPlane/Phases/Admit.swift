@@ -52,9 +52,13 @@ extension Call {
         var ticket = AdmissionTicket()
         let isStrict = paths.base.isStrict || ofModel?.isStrict ?? false || ofCustomer?.isStrict ?? false
         let demand = self.demand(gate, paths, group, isStrict: isStrict)
-        var verdict = ticket.admit(paths.base, demand, now: time, at: now)
-        if case .admitted = verdict, let ofModel { verdict = ticket.admit(ofModel, demand, now: time, at: now) }
-        if case .admitted = verdict, let ofCustomer { verdict = ticket.admit(ofCustomer, demand, now: time, at: now) }
+        var verdict = ticket.admit(paths.base, demand, now: time, at: now, hasWaited: isLastTry)
+        if case .admitted = verdict, let ofModel {
+            verdict = ticket.admit(ofModel, demand, now: time, at: now, hasWaited: isLastTry)
+        }
+        if case .admitted = verdict, let ofCustomer {
+            verdict = ticket.admit(ofCustomer, demand, now: time, at: now, hasWaited: isLastTry)
+        }
         switch verdict {
         case .admitted:
             guard gate.registry.isTrusted(at: now) else {

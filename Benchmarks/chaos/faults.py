@@ -99,6 +99,8 @@ class SmallDisk:
 
     def fill(self):
         """Takes what room there is now; again and again, since others give some back."""
+        if not self.is_mounted:
+            return  # the run is being ended: what is there now is the machine's own disk
         with open(f"{self.path}/filler", "ab", buffering=0) as file:
             try:
                 while True:

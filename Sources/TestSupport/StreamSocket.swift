@@ -68,12 +68,18 @@ package final class StreamSocket: Sendable {
         return socket
     }
 
-    package var localPort: Int {
+    package var localPort: Int { self.port(getsockname) }
+
+    /// Of a connection: the port at its other end.
+    package var peerPort: Int { self.port(getpeername) }
+
+    private func port(
+        _ ask: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+    ) -> Int {
         var address = sockaddr_in()
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        withUnsafeMutableBytes(of: &address) { bytes in
-            _ = getsockname(
-                self.descriptor, bytes.assumingMemoryBound(to: sockaddr.self).baseAddress, &size)
+        withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = ask(self.descriptor, $0, &size) }
         }
         return Int(UInt16(bigEndian: address.sin_port))
     }
@@ -157,6 +163,24 @@ package final class StreamSocket: Sendable {
     package func close() {
         guard !self.isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
         _ = Glibc.close(self.descriptor)
+    }
+
+    /// Ends the connection, and comes back when the system has told its other end, which must be on this machine: on a
+    /// busy one that may take a moment after `close`.
+    package func closeAndArrive(isReset: Bool) throws {
+        let (own, peer) = (Self.hexAddress(self.localPort), Self.hexAddress(self.peerPort))
+        if isReset { self.reset() } else { self.close() }
+        try waitUntil("the end of a connection to arrive") {
+            let table = try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)
+            // 01: ESTABLISHED, so the other end knows of nothing.
+            return !table.contains("\(peer) \(own) 01")
+        }
+    }
+
+    /// 127.0.0.1 and a port, as the kernel's table of connections writes them.
+    private static func hexAddress(_ port: Int) -> String {
+        let digits = String(port, radix: 16, uppercase: true)
+        return "0100007F:" + String(repeating: "0", count: 4 - digits.count) + digits
     }
 
     // MARK: helpers

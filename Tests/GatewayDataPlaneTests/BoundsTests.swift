@@ -118,7 +118,10 @@ struct BoundsTests {
             #expect(client.isClosed(within: .seconds(20)))
             try waitUntil("the late answer") { gateway.control.requests.count == 1 }
             #expect(gateway.control.requests.map(\.path) == ["/slow"])
-            #expect(try RawHTTPClient.request(port: gateway.port, "GET", "/health").status == 200)
+            // On a busy machine any one answer may take longer than the bound.
+            try waitUntil("an answer in time") {
+                try RawHTTPClient.request(port: gateway.port, "GET", "/health").status == 200
+            }
         }
     }
 }

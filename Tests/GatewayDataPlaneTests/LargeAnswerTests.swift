@@ -237,7 +237,7 @@ struct UpstreamConnectionTests {
                 // The answer, the end of the connection and the next request are all there when the loop goes on.
                 try clock.close()
                 try connection.answer(Wire.completion())
-                if isReset { connection.reset() } else { connection.close() }
+                try connection.socket.closeAndArrive(isReset: isReset)
                 clock.open()
                 #expect(try client.response().status == 200, "round \(round)")
                 guard let next = try provider.acceptNow(within: .seconds(10)) else {

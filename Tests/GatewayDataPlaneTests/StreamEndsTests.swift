@@ -73,10 +73,13 @@ struct StreamEndsTests {
                 gateway.turnLoop()
                 try clock.close()
                 try Self.end(of: connection)
-                if isReset { connection.reset() } else { connection.close() }
+                try connection.socket.closeAndArrive(isReset: isReset)
                 clock.open()
                 #expect(try Self.rest(of: client) == Wire.finish + Wire.done, "round \(round)")
-                let next = try provider.accept()
+                guard let next = try provider.acceptNow(within: .seconds(10)) else {
+                    Issue.record("round \(round): no new connection, but \(try client.response())")
+                    return
+                }
                 _ = try next.request()
                 try next.answer(Wire.completion(), headers: ["Connection: close"])
                 #expect(try client.response().status == 200, "round \(round)")

@@ -136,10 +136,12 @@ struct RedisFaultTests {
         let redis = try await onOwnThread { try RedisServer() }
         let ledger = try await RedisBench.ledger()
         var configuration = RedisBench.hasty
-        configuration.lockDuration = .seconds(5)
-        configuration.repushAfter = .seconds(15)
-        configuration.directAfter = .seconds(3)
-        configuration.probeInterval = .seconds(4)
+        // One append by Redis has to be quicker than the patience with it, also in a build with a sanitizer.
+        let slowness = Deadline.slowness
+        configuration.lockDuration = .seconds(5 * slowness)
+        configuration.repushAfter = .seconds(15 * slowness)
+        configuration.directAfter = .seconds(3 * slowness)
+        configuration.probeInterval = .seconds(4 * slowness)
         let transport = try await ledger.transport(redis, configuration: configuration)
         let events = LedgerSample.events(5000)
         try await transport.running {

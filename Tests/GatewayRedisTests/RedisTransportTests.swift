@@ -126,7 +126,8 @@ struct RedisTransportTests {
         let redis = try await onOwnThread { try RedisServer(usesTLS: true) }
         let ledger = try await RedisBench.ledger()
         var configuration = RedisBench.quick
-        configuration.patience = .milliseconds(400)
+        // A handshake has to fit in.
+        configuration.patience = .milliseconds(400 * Deadline.slowness)
         for (number, authority) in [redis.certificateFile.path, nil, "none"].enumerated() {
             let transport = try await ledger.transport(redis, configuration: configuration) { settings in
                 settings.usesTLS = true

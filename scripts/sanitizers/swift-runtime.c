@@ -9,8 +9,6 @@
 //   and giving back one that others wait for is a futex call in libswiftSynchronization.
 // - Reference counts: giving up a reference orders all that was done through it before what the one holder who is left
 //   does when it finds itself alone (copy-on-write in place) or when it frees the object.
-// - Continuations: one that is resumed before its task waits for it lets the task go on at once, with the value that the
-//   other thread has left. (A task that does wait is enqueued again, which the runtime itself reports.)
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -131,37 +129,3 @@ typedef void (*Free)(void *, size_t, size_t);
     }
 FREE(swift_deallocClassInstance)
 FREE(swift_deallocObject)
-
-// MARK: continuations
-
-SWIFT void *swift_task_getCurrent(void);
-
-typedef SWIFT void (*Resume)(void *);
-#define RESUME(name)                                    \
-    SWIFT void name(void *task);                        \
-    SWIFT void name(void *task) {                       \
-        RUNTIME(Resume, #name);                         \
-        __tsan_release(task);                           \
-        function(task);                                 \
-    }
-RESUME(swift_continuation_resume)
-RESUME(swift_continuation_throwingResume)
-
-typedef SWIFT void (*ResumeWithError)(void *, void *);
-SWIFT void swift_continuation_throwingResumeWithError(void *task, void *error);
-SWIFT void swift_continuation_throwingResumeWithError(void *task, void *error) {
-    RUNTIME(ResumeWithError, "swift_continuation_throwingResumeWithError");
-    __tsan_release(task);
-    function(task, error);
-}
-
-#define ASYNC __attribute__((swiftasynccall))
-#define CONTEXT __attribute__((swift_async_context))
-
-typedef ASYNC void (*Await)(CONTEXT void *);
-ASYNC void swift_continuation_await(CONTEXT void *context);
-ASYNC void swift_continuation_await(CONTEXT void *context) {
-    RUNTIME(Await, "swift_continuation_await");
-    __tsan_acquire(swift_task_getCurrent());
-    __attribute__((musttail)) return function(context);
-}

@@ -1,5 +1,6 @@
 import GatewayCore
 import GatewayLedger
+import Synchronization
 
 extension PostgresStore: LedgerStore {
     /// Events per `append` at most: all of them are in memory, here and there.
@@ -46,9 +47,13 @@ extension PostgresStore: LedgerStore {
     // MARK: append
 
     /// The compare-and-set, the rows that hang off it, and what the pod wants to know anyway, in one round trip.
+    ///
+    /// Columns are read from their arrays by place: `unnest` of all of them would put each into a store of its own and
+    /// cost as much as the insertion. Not so the text, whose elements differ in length and have to be counted off.
     private static let append: PostgresStatement = {
-        let arrays = UsageColumns.types.indices.map { "$\($0 + 6)::\(UsageColumns.types[$0])[]" }
-        let columns = UsageColumns.names.joined(separator: ", ")
+        let first = 6
+        let last = UsageColumns.names.count - 1
+        let values = UsageColumns.types[..<last].enumerated().map { "($\($0 + first)::\($1)[])[t.place]" }
         return PostgresStatement(
             "append",
             """
@@ -56,11 +61,14 @@ extension PostgresStore: LedgerStore {
                 UPDATE {s}.stream SET applied = $5, beat_at = clock_timestamp()
                 WHERE stream_id = $1 AND journal = $2 AND epoch = $3 AND applied = $4 RETURNING stream_id
             ), u AS (
-                INSERT INTO {s}.usage (applied_at, stream_id, seq, \(columns))
-                SELECT now(), f.stream_id, $4 + t.place, \(UsageColumns.names.map { "t.\($0)" }.joined(separator: ", "))
-                FROM f, unnest(\(arrays.joined(separator: ", "))) WITH ORDINALITY AS t(\(columns), place)
+                INSERT INTO {s}.usage (applied_at, stream_id, seq, \(UsageColumns.names.joined(separator: ", ")))
+                SELECT now(), f.stream_id, $4 + t.place, \(values.joined(separator: ", ")), t.last
+                FROM f, ROWS FROM (
+                    generate_series(1, cardinality($\(first)::uuid[])), unnest($\(first + last)::text[])
+                ) AS t(place, last)
             )
-            SELECT (SELECT count(*) FROM f), (SELECT position FROM {s}.change_head)
+            SELECT (SELECT count(*) FROM f), (SELECT position FROM {s}.change_head),
+                EXISTS (SELECT FROM {s}.fold_shard WHERE shard = 0 AND \(FoldSQL.isEarly))
             """)
     }()
     private static let streamStanding = PostgresStatement(
@@ -86,6 +94,7 @@ extension PostgresStore: LedgerStore {
             let rows = try await self.repeated(
                 Self.append, parameters, on: self.writer, generation: generation)
             self.saw(changeHead: rows.integer(0, 1))
+            self.foldIsEarly.store(rows.bool(0, 2), ordering: .relaxed)
             if rows.integer(0, 0) == 1 { return .applied(applied) }
             // In a statement of its own: the first one's snapshot may be older than what it waited for.
             var place = PostgresParameters()

@@ -17,6 +17,8 @@ package final class PostgresStore: Sendable {
     let routeIDs = IdentityCache<RouteIdentity>()
     /// Of all connections to this server, the listener's too.
     let reach = PostgresReach()
+    /// The last append's answer: somebody has folded a moment ago. Taken by the next `foldIfDue`.
+    let foldIsEarly = Atomic<Bool>(false)
     private let news: (stream: AsyncStream<Int64>, continuation: AsyncStream<Int64>.Continuation)
     private let standingWarnings = Mutex<[String]>([])
 

@@ -55,6 +55,7 @@ let package = Package(
         library("GatewayWire", ["GatewayCore", "CMartlet"]),
         library("GatewayPricing", ["GatewayCore"]),
         library("GatewayProviders", ["GatewayCore", "GatewayWire"]),
+        library("GatewayTranslation", ["GatewayWire", "GatewayCore"]),
         library("GatewayRouting", ["GatewayCore"]),
         library("GatewayAdmission", ["GatewayCore", crypto]),
         library("GatewayLedger", ["GatewayAdmission", "GatewayCore", "CMartlet"]),
@@ -108,6 +109,8 @@ let package = Package(
         tests("GatewayWireTests", ["GatewayWire", "GatewayCore", "CMartlet"]),
         tests("GatewayPricingTests", ["GatewayPricing", "GatewayCore"]),
         tests("GatewayProvidersTests", ["GatewayProviders", "GatewayWire", "GatewayCore"]),
+        tests(
+            "GatewayTranslationTests", ["GatewayTranslation", "GatewayWire", "GatewayCore"], exclude: ["Golden"]),
         tests("GatewayLedgerTests", ["GatewayLedger", "GatewayCore", "CMartlet"]),
         tests("GatewaySQLiteTests", ["GatewaySQLite", "GatewayLedger", "GatewayAdmission", "GatewayCore", grdb]),
         tests("GatewayPostgresTests", ["GatewayPostgres", "GatewayLedger", "GatewayAdmission", "GatewayCore"]),

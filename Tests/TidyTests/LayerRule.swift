@@ -13,6 +13,7 @@ enum LayerRule {
         "GatewayCore": Target(layer: 0, outside: []),
         "GatewayWire": Target(layer: 1, outside: []),
         "GatewayProviders": Target(layer: 2, outside: []),
+        "GatewayTranslation": Target(layer: 2, outside: []),
         "GatewayPricing": Target(layer: 2, outside: []),
         "GatewayRouting": Target(layer: 2, outside: []),
         // Time zones of budgets that begin at local midnight.

@@ -1,11 +1,11 @@
 extension Provider {
-    /// The provider with this LiteLLM name. `nil`: not one that speaks OpenAI's API.
+    /// The provider with this LiteLLM name. `nil`: not one that can be called.
     package static func named(_ name: String) -> Provider? { ProviderTable.byName[name] }
 
     /// All providers that can be called, sorted by name.
     package static var all: [Provider] { ProviderTable.all }
 
-    /// Finds the provider of LiteLLM's `model` and the model's name there.
+    /// Finds the provider of LiteLLM's `model`, as it serves that model, and the model's name there.
     ///
     /// - Parameters:
     ///   - modelString: `provider/model`, or a bare name of a model that is known to be OpenAI's.
@@ -38,9 +38,12 @@ extension Provider {
             throw .unknownProvider(prefix, nearMatches: ProviderTable.nearMatches(of: prefix))
         }
         guard !model.isEmpty else { throw .modelMissing(modelString) }
-        guard let modelPrefix = provider.modelPrefix, model != "*", !model.hasPrefix("accounts/") else {
-            return (provider, model)
+        guard model != "*" else { return (provider, model) }
+        let variant = provider.variant(forModel: model)
+        guard !variant.model.isEmpty else { throw .modelMissing(modelString) }
+        guard let modelPrefix = provider.modelPrefix, !model.hasPrefix("accounts/") else {
+            return (variant.provider, variant.model)
         }
-        return (provider, modelPrefix + model)
+        return (variant.provider, modelPrefix + variant.model)
     }
 }

@@ -1,6 +1,7 @@
 import GatewayCore
+import GatewayWire
 
-/// A provider that speaks OpenAI's API, and how it differs: all of that is data here, nowhere else.
+/// A provider, what it speaks and how it differs: all of that is data here, nowhere else.
 package struct Provider: Sendable, Hashable {
     /// How the key is sent.
     package enum Authentication: Sendable, Hashable {
@@ -48,6 +49,39 @@ package struct Provider: Sendable, Hashable {
         case ticks
     }
 
+    /// How calls prove who makes them where no key is configured.
+    package enum Signing: Sendable, Hashable {
+        /// A key is all there is.
+        case none
+        /// AWS Signature Version 4 for this service.
+        case aws(service: String)
+        /// An OAuth token for a Google service account.
+        case googleServiceAccount
+        /// A Microsoft Entra token by client credentials.
+        case entra
+    }
+
+    /// Where the endpoints lie behind the base URL.
+    package enum PathStyle: Sendable, Hashable {
+        /// As the format's own maker has it.
+        case standard
+        /// Azure OpenAI: the deployment is part of the path, or the v1 API.
+        case azure
+        /// Azure AI Foundry's model inference.
+        case azureInference
+        /// Anthropic's API below `/anthropic` of Azure AI Foundry.
+        case azureAnthropic
+        case vertexGemini, vertexAnthropic, vertexOpenAI
+        /// Bedrock's `/invoke`, which takes and gives the model's own format.
+        case bedrockInvoke
+    }
+
+    /// A header that every call to the provider carries.
+    package struct FixedHeader: Sendable, Hashable {
+        package var name: String
+        package var value: String
+    }
+
     /// LiteLLM's `litellm_provider`, the prefix of a model string.
     package var name: String
     /// Where calls go, with the path before the endpoint. `nil`: `api_base` or a base URL variable is required.
@@ -67,8 +101,27 @@ package struct Provider: Sendable, Hashable {
     /// Appended to a configured base URL that does not end in it, such as `/v1` for Ollama, whose users configure the
     /// address of the server alone. `nil`: a configured base URL is taken as it is.
     package var requiredBaseSuffix: String?
+    /// Taken off the end of a configured base URL, the first that fits, because people configure addresses with the
+    /// endpoint or the version that `path(for:model:isStream:)` adds.
+    package var strippedBaseSuffixes: [String] = []
     /// Put before model names that do not start with `accounts/` (Fireworks). `nil`: names are sent as they are.
     package var modelPrefix: String?
+    /// What the endpoint for conversations speaks: others are translated into it.
+    package var chatFormat = WireFormat.openAIChat
+    /// What goes straight through, as the caller wrote it: `chatFormat`, and what else the provider serves.
+    package var nativeFormats: WireFormatSet = .openAIChat
+    package var pathStyle = PathStyle.standard
+    /// Stands before the endpoints of OpenAI's shape, where the base URL leads to another API.
+    package var openAIPrefix = ""
+    /// Sent with each call unless the caller sent a header of the name.
+    package var headers: [FixedHeader] = []
+    package var signing = Signing.none
+    /// `false`: the path names the model and a `model` in the body is refused.
+    package var sendsModelInBody = true
+    /// `anthropic_version` of the body, where Anthropic's format goes through another host. `nil`: none.
+    package var anthropicVersionInBody: String?
+    /// What addresses depend on beside the model.
+    package var placement = Placement()
 
     package func supports(_ kind: CallKind) -> Bool {
         switch kind {
@@ -83,7 +136,10 @@ package struct Provider: Sendable, Hashable {
     package func baseURL(configured: String?, environment: (String) -> String?) -> String? {
         let chosen = configured ?? self.firstSet(self.baseURLVariables, in: environment)
         guard var base = chosen ?? self.defaultBaseURL else { return nil }
+        if chosen == nil { base = self.placement.filled(base) ?? "" }
+        guard !base.isEmpty else { return nil }
         while base.hasSuffix("/") { base.removeLast() }
+        if let suffix = self.strippedBaseSuffixes.first(where: { base.hasSuffix($0) }) { base.removeLast(suffix.count) }
         if let suffix = self.requiredBaseSuffix, !base.hasSuffix(suffix) { base += suffix }
         return base
     }
@@ -96,6 +152,11 @@ package struct Provider: Sendable, Hashable {
     /// The header line that authenticates with `key`.
     package func authenticationHeader(key: String) -> (name: String, value: String) {
         switch self.authentication {
+        // OAuth tokens of Anthropic's own clients are told by their prefix.
+        case .header("x-api-key") where key.hasPrefix("sk-ant-oat"): ("Authorization", "Bearer \(key)")
+        // Vertex AI in express mode takes a key where it usually takes a token.
+        case .bearer where self.signing == .googleServiceAccount && (key.hasPrefix("AIza") || key.hasPrefix("AQ.")):
+            ("x-goog-api-key", key)
         case .bearer: ("Authorization", "Bearer \(key)")
         case .header(let name): (name, key)
         }

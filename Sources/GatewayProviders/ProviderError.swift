@@ -6,7 +6,7 @@ package enum ProviderError: Error, Hashable, Sendable {
     case providerMissing(model: String)
     /// The prefix is unknown; `nearMatches` are known prefixes that look alike, best first, at most three.
     case unknownProvider(String, nearMatches: [String])
-    /// LiteLLM knows the provider, but it does not speak OpenAI's API.
+    /// LiteLLM knows the provider, but its API is not spoken here.
     case notSupported(String)
 
     package var message: String {
@@ -21,8 +21,8 @@ package enum ProviderError: Error, Hashable, Sendable {
                 + (nearMatches.isEmpty ? "" : " Did you mean \(nearMatches.joined(separator: ", "))?")
                 + " For a server that speaks OpenAI's API write openai/MODEL and set api_base."
         case .notSupported(let name):
-            "The provider \"\(name)\" is not supported by this version, which calls providers that speak OpenAI's API."
-                + " Remove the entry, or reach the model through one that does, such as openrouter/."
+            "The provider \"\(name)\" is not supported by this version."
+                + " Remove the entry, or reach the model through one that is, such as openrouter/."
         }
     }
 }

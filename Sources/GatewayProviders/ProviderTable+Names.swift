@@ -1,16 +1,15 @@
 extension ProviderTable {
-    /// Providers of LiteLLM that speak an API of their own, or are no model providers; named so that a configuration
+    /// Providers of LiteLLM whose API is not spoken here, or that are no model providers; named so that a configuration
     /// that uses them is told so instead of being asked about a typing error.
     static let notSupported: Set<String> = [
-        "a2a", "ai21", "aiml", "aleph_alpha", "amazon_nova", "anthropic", "anthropic_text", "assemblyai", "auto_router",
-        "aws_polly", "azure", "azure_ai", "azure_text", "bedrock", "bedrock_converse", "bedrock_mantle",
-        "black_forest_labs", "bytez", "chatgpt", "clarifai", "cloudflare", "cohere", "cohere_chat", "custom",
-        "datarobot", "deepgram", "docker_model_runner", "elevenlabs", "exa_ai", "fal_ai", "firecrawl", "gigachat",
-        "github", "github_copilot", "gradient_ai", "heroku", "infinity", "langgraph", "lemonade", "maritalk",
-        "milvus", "nlp_cloud", "nvidia_riva", "oci", "oobabooga", "ovhcloud", "palm", "petals", "pg_vector",
-        "predibase", "recraft", "replicate", "runwayml", "sagemaker", "sagemaker_chat", "sap", "sarvam", "snowflake",
-        "soniox", "stability", "tavily", "text-completion-codestral", "topaz", "triton", "vertex_ai",
-        "vertex_ai_beta", "watsonx", "watsonx_text",
+        "a2a", "ai21", "aiml", "aleph_alpha", "amazon_nova", "anthropic_text", "assemblyai", "auto_router",
+        "aws_polly", "azure_text", "bedrock_mantle", "black_forest_labs", "bytez", "chatgpt", "clarifai",
+        "cloudflare", "custom", "datarobot", "deepgram", "docker_model_runner", "elevenlabs", "exa_ai", "fal_ai",
+        "firecrawl", "gigachat", "github", "github_copilot", "gradient_ai", "heroku", "infinity", "langgraph",
+        "lemonade", "maritalk", "milvus", "nlp_cloud", "nvidia_riva", "oci", "oobabooga", "ovhcloud", "palm",
+        "petals", "pg_vector", "predibase", "recraft", "replicate", "runwayml", "sagemaker", "sagemaker_chat", "sap",
+        "sarvam", "soniox", "stability", "tavily", "text-completion-codestral", "topaz", "triton", "watsonx",
+        "watsonx_text",
     ]
 
     /// The provider of a model that LiteLLM's users write without a prefix. `nil`: not known by its name.

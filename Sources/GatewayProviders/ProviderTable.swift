@@ -1,16 +1,18 @@
+import GatewayWire
+
 /// Every provider that can be called, in one place. A quirk that is not here does not exist for the gateway.
 ///
 /// Sources: LiteLLM's documentation of each provider for prefixes, variables and default addresses, the providers'
 /// own API pages for the rest.
 enum ProviderTable {
     /// Sorted by name.
-    static let all: [Provider] = (hosted + selfHosted + embeddingOnly).sorted { $0.name < $1.name }
+    static let all: [Provider] = (hosted + selfHosted + embeddingOnly + native).sorted { $0.name < $1.name }
     static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     private static let hosted: [Provider] = [
         entry(
             "openai", "https://api.openai.com/v1", keys: ["OPENAI_API_KEY"],
-            bases: ["OPENAI_BASE_URL", "OPENAI_API_BASE"], endpoints: .all),
+            bases: ["OPENAI_BASE_URL", "OPENAI_API_BASE"], endpoints: .all, also: .openAIResponses),
         entry(
             "text-completion-openai", "https://api.openai.com/v1", keys: ["OPENAI_API_KEY"],
             bases: ["OPENAI_BASE_URL", "OPENAI_API_BASE"], endpoints: .completions),
@@ -48,16 +50,15 @@ enum ProviderTable {
         entry(
             "fireworks_ai", "https://api.fireworks.ai/inference/v1",
             keys: ["FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"],
-            bases: ["FIREWORKS_API_BASE"], endpoints: .all, modelPrefix: "accounts/fireworks/models/"),
+            bases: ["FIREWORKS_API_BASE"], endpoints: .all, modelPrefix: "accounts/fireworks/models/",
+            also: .openAIResponses),
         entry(
             "friendliai", "https://api.friendli.ai/serverless/v1", keys: ["FRIENDLIAI_API_KEY", "FRIENDLI_TOKEN"],
             bases: ["FRIENDLI_API_BASE"], endpoints: [.chat, .completions]),
-        // Google's own OpenAI-compatible path; the native API is another matter.
-        entry(
-            "gemini", "https://generativelanguage.googleapis.com/v1beta/openai",
-            keys: ["GEMINI_API_KEY", "GOOGLE_API_KEY"], bases: [], endpoints: [.chat, .embeddings]),
         entry("gmi", "https://api.gmi-serving.com/v1", keys: ["GMI_API_KEY"], bases: []),
-        entry("groq", "https://api.groq.com/openai/v1", keys: ["GROQ_API_KEY"], bases: ["GROQ_API_BASE"]),
+        entry(
+            "groq", "https://api.groq.com/openai/v1", keys: ["GROQ_API_KEY"], bases: ["GROQ_API_BASE"],
+            also: .openAIResponses),
         entry(
             "huggingface", "https://router.huggingface.co/v1", keys: ["HF_TOKEN", "HUGGINGFACE_API_KEY"],
             bases: ["HF_API_BASE", "HUGGINGFACE_API_BASE"]),
@@ -91,7 +92,8 @@ enum ProviderTable {
             bases: ["NVIDIA_NIM_API_BASE"], endpoints: .all),
         entry(
             "openrouter", "https://openrouter.ai/api/v1", keys: ["OPENROUTER_API_KEY", "OR_API_KEY"],
-            bases: ["OPENROUTER_API_BASE"], endpoints: .all, costReport: .dollars),
+            bases: ["OPENROUTER_API_BASE"], endpoints: .all, costReport: .dollars,
+            also: [.openAIResponses, .anthropic]),
         entry(
             "perplexity", "https://api.perplexity.ai", keys: ["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"],
             bases: ["PERPLEXITY_API_BASE"], streamUsage: .always, costReport: .dollars),
@@ -116,7 +118,7 @@ enum ProviderTable {
         entry("wandb", "https://api.inference.wandb.ai/v1", keys: ["WANDB_API_KEY"], bases: ["WANDB_API_BASE"]),
         entry(
             "xai", "https://api.x.ai/v1", keys: ["XAI_API_KEY"], bases: ["XAI_API_BASE"],
-            usageConvention: .reasoningOutsideCompletion, costReport: .ticks),
+            usageConvention: .reasoningOutsideCompletion, costReport: .ticks, also: .openAIResponses),
         entry(
             "zai", "https://api.z.ai/api/paas/v4", keys: ["ZAI_API_KEY"], bases: ["ZAI_API_BASE"],
             streamUsage: .always),
@@ -129,7 +131,7 @@ enum ProviderTable {
             endpoints: .all),
         entry(
             "litellm_proxy", nil, keys: ["LITELLM_PROXY_API_KEY"], bases: ["LITELLM_PROXY_API_BASE"],
-            requiresKey: false, endpoints: .all),
+            requiresKey: false, endpoints: .all, also: .openAIResponses),
         entry(
             "llamacpp", "http://localhost:8080/v1", keys: ["LLAMACPP_API_KEY"], bases: ["LLAMACPP_API_BASE"],
             requiresKey: false, endpoints: .all),
@@ -142,9 +144,6 @@ enum ProviderTable {
         entry(
             "ollama", "http://localhost:11434/v1", keys: ["OLLAMA_API_KEY"], bases: ["OLLAMA_API_BASE"],
             requiresKey: false, endpoints: .all, requiredBaseSuffix: "/v1"),
-        entry(
-            "ollama_chat", "http://localhost:11434/v1", keys: ["OLLAMA_API_KEY"], bases: ["OLLAMA_API_BASE"],
-            requiresKey: false, endpoints: .chat, requiredBaseSuffix: "/v1"),
         entry(
             "openai_like", nil, keys: ["OPENAI_LIKE_API_KEY"], bases: ["OPENAI_LIKE_API_BASE"], requiresKey: false,
             endpoints: .all),
@@ -166,16 +165,16 @@ enum ProviderTable {
     ]
 
     /// What is not named is the common case: a bearer key that is required, usage on request, OpenAI's counting.
-    private static func entry(
+    static func entry(
         _ name: String, _ defaultBaseURL: String?, keys: [String], bases: [String], requiresKey: Bool = true,
         endpoints: Provider.Endpoints = .chat, streamUsage: Provider.StreamUsage = .onRequest,
         usageConvention: Provider.UsageConvention = .inclusive, costReport: Provider.CostReport = .none,
-        requiredBaseSuffix: String? = nil, modelPrefix: String? = nil
+        requiredBaseSuffix: String? = nil, modelPrefix: String? = nil, also: WireFormatSet = []
     ) -> Provider {
         Provider(
             name: name, defaultBaseURL: defaultBaseURL, apiKeyVariables: keys, baseURLVariables: bases,
             requiresKey: requiresKey, authentication: .bearer, endpoints: endpoints, streamUsage: streamUsage,
             usageConvention: usageConvention, costReport: costReport, accept: "application/json",
-            requiredBaseSuffix: requiredBaseSuffix, modelPrefix: modelPrefix)
+            requiredBaseSuffix: requiredBaseSuffix, modelPrefix: modelPrefix, nativeFormats: also.union(.openAIChat))
     }
 }

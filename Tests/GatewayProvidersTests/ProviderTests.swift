@@ -30,8 +30,9 @@ struct ProviderTableTests {
         arguments: [
             "openai", "hosted_vllm", "ollama", "groq", "together_ai", "deepseek", "mistral", "xai", "openrouter",
             "fireworks_ai", "perplexity", "cerebras", "sambanova", "nvidia_nim", "moonshot", "zai", "dashscope",
-            "databricks", "huggingface", "lm_studio", "llamafile", "llamacpp", "vllm", "deepinfra", "openai_like",
-            "custom_openai", "anyscale", "gemini",
+            "databricks", "huggingface", "lm_studio", "llamafile", "vllm", "deepinfra", "openai_like",
+            "custom_openai", "anyscale", "gemini", "anthropic", "azure", "azure_ai", "bedrock", "vertex_ai", "cohere",
+            "cohere_chat", "ollama_chat", "snowflake", "llamacpp",
         ])
     func contract(name: String) { #expect(Provider.named(name)?.supports(.chatCompletion) == true) }
 }
@@ -95,7 +96,14 @@ struct ModelStringTests {
             ("gpt-4o", "", "openai", "gpt-4o"), ("hosted_vllm//data/model", nil, "hosted_vllm", "/data/model"),
             ("fireworks_ai/llama", nil, "fireworks_ai", "accounts/fireworks/models/llama"),
             ("fireworks_ai/accounts/me/models/x", nil, "fireworks_ai", "accounts/me/models/x"),
-            ("fireworks_ai/*", nil, "fireworks_ai", "*"),
+            ("fireworks_ai/*", nil, "fireworks_ai", "*"), ("claude-x", nil, "anthropic", "claude-x"),
+            ("gemini-2.5-pro", nil, "vertex_ai", "gemini-2.5-pro"), ("command-r", nil, "cohere_chat", "command-r"),
+            ("azure/my-gpt", nil, "azure", "my-gpt"), ("azure/o_series/mine", nil, "azure", "mine"),
+            ("openai/responses/gpt-5", nil, "openai", "gpt-5"), ("bedrock/us-east-1/x", nil, "bedrock", "x"),
+            ("bedrock/converse/us.x-v1:0", nil, "bedrock", "us.x-v1:0"), ("x/y", "azure", "azure", "x/y"),
+            ("bedrock/arn:aws:bedrock:eu-west-1:1:p/x", nil, "bedrock", "arn:aws:bedrock:eu-west-1:1:p/x"),
+            ("vertex_ai/claude-sonnet-4-5@20250929", nil, "vertex_ai", "claude-sonnet-4-5@20250929"),
+            ("vertex_ai/meta/llama-4-maas", nil, "vertex_ai", "meta/llama-4-maas"),
         ] as [(String, String?, String, String)])
     func resolved(text: String, custom: String?, provider: String, model: String) throws {
         let found = try Provider.resolve(modelString: text, customProvider: custom)
@@ -108,9 +116,8 @@ struct ModelStringTests {
         arguments: [
             ("", .modelMissing("")), ("openai/", .modelMissing("openai/")), ("mine", .providerMissing(model: "mine")),
             ("o", .providerMissing(model: "o")), ("o1x", .providerMissing(model: "o1x")),
-            ("anthropic/claude-x", .notSupported("anthropic")), ("claude-x", .notSupported("anthropic")),
-            ("bedrock/x", .notSupported("bedrock")), ("vertex_ai/x", .notSupported("vertex_ai")),
-            ("azure/x", .notSupported("azure")), ("cohere/x", .notSupported("cohere")),
+            ("replicate/x", .notSupported("replicate")), ("watsonx/x", .notSupported("watsonx")),
+            ("bedrock/us-east-1/", .modelMissing("bedrock/us-east-1/")),
             ("opanai/x", .unknownProvider("opanai", nearMatches: ["openai"])),
             ("Together/x", .unknownProvider("Together", nearMatches: ["together_ai"])),
             ("fireworks/x", .unknownProvider("fireworks", nearMatches: ["fireworks_ai"])),

@@ -22,7 +22,9 @@ struct Facts {
             let parsed = try? JSONSerialization.jsonObject(with: Data(text.utf8))
             self.calls.append((name, (parsed as? NSDictionary) ?? (text.isEmpty ? NSDictionary() : text as NSString)))
         } else {
-            self.calls.append((name, (arguments as? NSObject) ?? NSDictionary()))
+            // Through text, so that both sides are made of the same types.
+            let data = arguments.flatMap { try? JSONSerialization.data(withJSONObject: $0) }
+            self.addCall(name, data.map { String(decoding: $0, as: UTF8.self) } ?? "")
         }
     }
 
@@ -205,10 +207,11 @@ extension Facts {
     /// A list of answers is a stream of them.
     mutating func readGemini(_ bodies: [Generic]) {
         var finish: String?
+        var partial: (name: String, arguments: [String: String])?
         for body in bodies {
             if let message = body["error"]["message"].string { self.error = message }
             for candidate in body["candidates"].list where candidate["index"].int ?? 0 == 0 {
-                for part in candidate["content"]["parts"].list { self.readGeminiPart(part) }
+                for part in candidate["content"]["parts"].list { self.readGeminiPart(part, &partial) }
                 finish = candidate["finishReason"].string ?? finish
             }
             if body["promptFeedback"]["blockReason"].exists { finish = "SAFETY" }
@@ -223,13 +226,27 @@ extension Facts {
         self.setFinish(finish)
     }
 
-    private mutating func readGeminiPart(_ part: Generic) {
+    /// - Parameter partial: a call whose arguments come in pieces; the recorded ones are strings, one level deep.
+    private mutating func readGeminiPart(
+        _ part: Generic, _ partial: inout (name: String, arguments: [String: String])?
+    ) {
         if let text = part["text"].string {
             if part["thought"].bool { self.reasoning += text } else { self.text += text }
         }
         if part["inlineData"].exists { self.images += 1 }
-        if part["functionCall"].exists, let name = part["functionCall"]["name"].string {
-            self.addCall(name, part["functionCall"]["args"].value)
+        let call = part["functionCall"]
+        guard call.exists else { return }
+        if let name = call["name"].string {
+            guard call["willContinue"].bool else { return self.addCall(name, call["args"].value) }
+            partial = (name, [:])
+        }
+        for piece in call["partialArgs"].list {
+            let key = String((piece["jsonPath"].string ?? "").dropFirst(2))
+            partial?.arguments[key, default: ""] += piece["stringValue"].string ?? ""
+        }
+        if let whole = partial, !call["willContinue"].bool {
+            self.addCall(whole.name, whole.arguments)
+            partial = nil
         }
     }
 

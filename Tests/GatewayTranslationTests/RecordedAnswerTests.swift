@@ -1,5 +1,6 @@
 import Foundation
 import GatewayTranslation
+import GatewayWire
 import Testing
 
 /// Every recorded answer, brought into every format, says the same as what the provider sent.

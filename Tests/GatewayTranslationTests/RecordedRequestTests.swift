@@ -1,5 +1,6 @@
 import Foundation
 import GatewayTranslation
+import GatewayWire
 import Synchronization
 import Testing
 

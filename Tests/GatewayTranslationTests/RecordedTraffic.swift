@@ -1,5 +1,6 @@
 import Foundation
 import GatewayTranslation
+import GatewayWire
 import Testing
 
 /// Recorded traffic of providers, from `MARTLET_FIXTURES` or beside the package.
@@ -18,7 +19,13 @@ struct RecordedCase: Sendable, CustomTestStringConvertible {
         guard let framing = self.framing else {
             return Facts(format: self.format.factName, body: Generic(json: self.response))
         }
-        let cut = framing == .awsEventStream ? "frames" : framing == .lines ? "lines" : "events"
+        let cut =
+            switch framing {
+            case .awsEventStream: "frames"
+            case .lines: "lines"
+            case .jsonArray: "array"
+            case .serverSentEvents: "events"
+            }
         return Facts(format: self.format.factName, events: StreamCutting.events(self.response, framing: cut))
     }
 
@@ -50,8 +57,11 @@ struct RecordedCase: Sendable, CustomTestStringConvertible {
             let response = bytes("response." + ending),
             let format = self.format(provider: parts[0], name: parts[1], url: meta["url"].string ?? "", response)
         else { return nil }
+        // A stream without alt=sse is one array.
+        let isArray = format == .gemini && framing == nil && response.first == UInt8(ascii: "[")
         return RecordedCase(
-            provider: parts[0], name: parts[1], format: format, status: meta["status"].int ?? 200, framing: framing,
+            provider: parts[0], name: parts[1], format: format, status: meta["status"].int ?? 200,
+            framing: isArray ? .jsonArray : framing,
             request: bytes("request.json"), response: response)
     }
 

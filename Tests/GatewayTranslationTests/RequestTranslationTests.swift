@@ -1,4 +1,5 @@
 import GatewayTranslation
+import GatewayWire
 import Testing
 
 @Suite("A translated request")

@@ -161,12 +161,19 @@ enum StreamCutting {
         switch framing {
         case "frames": self.frames(bytes)
         case "lines": self.lines(bytes).map { ("", $0) }
+        case "array": self.elements(bytes)
         default: self.serverSentEvents(bytes)
         }
     }
 
     private static func lines(_ bytes: [UInt8]) -> [[UInt8]] {
         bytes.split(whereSeparator: { $0 == 0x0A || $0 == 0x0D }).map(Array.init).filter { !$0.isEmpty }
+    }
+
+    private static func elements(_ bytes: [UInt8]) -> [(name: String, data: [UInt8])] {
+        Generic(json: bytes).list.compactMap { element in
+            element.value.flatMap { try? JSONSerialization.data(withJSONObject: $0) }.map { ("", Array($0)) }
+        }
     }
 
     private static func serverSentEvents(_ bytes: [UInt8]) -> [(name: String, data: [UInt8])] {

@@ -1,5 +1,6 @@
 import Foundation
 import GatewayTranslation
+import GatewayWire
 import Testing
 
 @Suite("A translated stream")

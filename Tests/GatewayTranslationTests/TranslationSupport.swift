@@ -1,5 +1,6 @@
 import Foundation
 import GatewayTranslation
+import GatewayWire
 
 /// Short ways to translate in tests.
 enum Translate {

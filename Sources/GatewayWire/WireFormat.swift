@@ -39,3 +39,21 @@ package enum StreamFraming: Hashable, Sendable {
     /// AWS event-stream frames (Bedrock).
     case awsEventStream
 }
+
+/// Some formats, such as those that a provider takes as they are.
+package struct WireFormatSet: OptionSet, Hashable, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    package static let openAIChat = WireFormatSet(.openAIChat)
+    package static let openAIResponses = WireFormatSet(.openAIResponses)
+    package static let anthropic = WireFormatSet(.anthropic)
+    package static let gemini = WireFormatSet(.gemini)
+    package static let bedrock = WireFormatSet(.bedrock)
+    package static let cohere = WireFormatSet(.cohere)
+    package static let ollama = WireFormatSet(.ollama)
+
+    package init(_ format: WireFormat) { self.init(rawValue: 1 << format.rawValue) }
+
+    package func contains(_ format: WireFormat) -> Bool { self.contains(WireFormatSet(format)) }
+}

@@ -54,7 +54,7 @@ let package = Package(
         library("GatewayCore", []),
         library("GatewayWire", ["GatewayCore", "CMartlet"]),
         library("GatewayPricing", ["GatewayCore"]),
-        library("GatewayProviders", ["GatewayCore", "GatewayWire"]),
+        library("GatewayProviders", ["GatewayCore", "GatewayWire", crypto]),
         library("GatewayTranslation", ["GatewayWire", "GatewayCore"]),
         library("GatewayRouting", ["GatewayCore"]),
         library("GatewayAdmission", ["GatewayCore", crypto]),

@@ -33,6 +33,7 @@ enum PriceNames {
         case "ollama_chat": return "ollama"
         case "ai21_chat": return "ai21"
         case "bedrock_converse": return "bedrock"
+        case "vertex_ai_beta": return "vertex_ai"
         default: break
         }
         for root in ["vertex_ai", "fireworks_ai"] where provider.hasPrefix(root + "-") { return root }

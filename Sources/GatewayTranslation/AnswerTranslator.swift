@@ -23,6 +23,7 @@ package enum AnswerTranslator {
     ) throws(TranslationError) -> Outcome {
         let arena = JSONArena()
         let tree = JSONTree()
+        defer { withExtendedLifetime((tree, arena)) {} }
         let root: JSONValue
         do throws(JSONFault) {
             root = try tree.read(body)
@@ -37,7 +38,6 @@ package enum AnswerTranslator {
         memory.restore(&response, arena)
         let context = EncodingContext(options: options, arena: arena, target: target)
         let result = TranslatedAnswer(body: try self.encode(response, context), usage: response.usage)
-        withExtendedLifetime((tree, arena)) {}
         return .answer(result)
     }
 

@@ -18,6 +18,8 @@ package enum RequestTranslator {
     ) throws(TranslationError) -> TranslatedRequest {
         let arena = JSONArena()
         let tree = JSONTree()
+        // They own what the request consists of.
+        defer { withExtendedLifetime((tree, arena)) {} }
         let root: JSONValue
         do throws(JSONFault) {
             root = try tree.read(body)
@@ -30,8 +32,6 @@ package enum RequestTranslator {
         let context = EncodingContext(options: options, arena: arena, target: target)
         var result = try self.encode(request, context)
         result.memory.isStream = request.isStream
-        // The tree and the arena own what the request consists of.
-        withExtendedLifetime((tree, arena)) {}
         return result
     }
 

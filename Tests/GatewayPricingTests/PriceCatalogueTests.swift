@@ -45,7 +45,12 @@ struct PriceCatalogueTests {
             ("groq", "openai/gpt-oss-120b"), ("xai", "grok-4.3"), ("perplexity", "sonar"),
             ("together_ai", "meta-llama/Llama-3.3-70B-Instruct-Turbo"), ("voyage", "voyage-3.5"),
             ("fireworks_ai", "deepseek-v3"), ("cohere", "command-r-plus-08-2024"),
-            ("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            ("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"), ("bedrock", "us.amazon.nova-lite-v1:0"),
+            ("bedrock_converse", "amazon.nova-lite-v1:0"), ("vertex_ai", "claude-sonnet-4-5@20250929"),
+            ("vertex_ai_beta", "gemini-2.5-pro"), ("azure_ai", "claude-opus-4-8"), ("cohere_chat", "command-a-03-2025"),
+            ("ollama_chat", "llama3.1"), ("snowflake", "claude-sonnet-4-5"), ("moonshot", "kimi-k2.6"),
+            ("zai", "glm-4.6"), ("dashscope", "qwen-max"), ("cerebras", "gpt-oss-120b"),
+            ("sambanova", "DeepSeek-R1"), ("databricks", "databricks-claude-sonnet-4-5"),
         ])
     func coverage(provider: String, model: String) {
         #expect(PriceCatalogue.shipped.price(provider: provider, model: model) != nil)

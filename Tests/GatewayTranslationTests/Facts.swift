@@ -116,6 +116,7 @@ extension Facts {
         "content_filter": "content_filter", "refusal": "content_filter", "SAFETY": "content_filter",
         "PROHIBITED_CONTENT": "content_filter", "MODEL_ARMOR": "content_filter",
         "guardrail_intervened": "content_filter", "content_filtered": "content_filter",
+        "ERROR_TOXIC": "content_filter", "malformed_model_output": "stop",
     ]
 
     mutating func setFinish(_ native: String?) {

@@ -57,6 +57,8 @@ struct RecordedAnswerTests {
             got.usage?["reasoning"] = nil
         }
         if sent.usage == nil { got.usage = nil }
+        // An answer that failed has no reason to stop; one that the provider gave as a number is not known.
+        if sent.finish == nil || sent.error != nil && got.error != nil { (sent.finish, got.finish) = (nil, nil) }
         let differences = sent.differences(from: got, ignoring: lacks)
         #expect(differences.isEmpty, "\(label): \(differences.joined(separator: "; "))")
     }
@@ -81,6 +83,8 @@ struct RecordedAnswerTests {
         ".choices[].message.tool_calls[].type", ".choices[].finish_reason", ".choices[].native_finish_reason",
         ".choices[].message.reasoning_content: absent", ".choices[].message.content: (",
         ".choices[].message.content: absent",
+        // A prompt that was blocked has no message; clients want one.
+        ".choices[].message: absent",
     ]
 
     @Test(
@@ -97,13 +101,15 @@ struct RecordedAnswerTests {
     @Test(
         "is the same however its bytes arrive", arguments: RecordedCase.all.filter { $0.isStream && $0.status == 200 })
     func pieces(recorded: RecordedCase) {
-        // Every cut of the first kilobytes; a long stream repeats itself.
         for target in Self.formats {
             let whole = StreamRun.translate(recorded, to: target)
             #expect(StreamRun.translate(recorded, to: target, pieces: 1) == whole, "one byte at a time")
-            for cut in stride(from: 1, to: recorded.response.count, by: max(1, recorded.response.count / 40)) {
-                let output = StreamRun.translate(recorded, to: target, cut: cut)
-                #expect(output == whole, "\(target.factName) cut at \(cut)")
+            // Pieces of a size, the first one shorter each time: after `size` runs every byte has been a cut, alone
+            // within as many bytes, which is more than most events have. Cutting in two for each byte would take hours.
+            let size = target == .openAIChat ? 256 : 32
+            for first in 1...size {
+                let output = StreamRun.translate(recorded, to: target, pieces: size, first: first)
+                #expect(output == whole, "\(target.factName) in pieces of \(first), then \(size) bytes")
                 if output != whole { break }
             }
         }
@@ -112,25 +118,24 @@ struct RecordedAnswerTests {
 
 /// Runs a recorded stream through a translator.
 enum StreamRun {
-    static func translate(_ recorded: RecordedCase, to target: WireFormat, pieces: Int? = nil, cut: Int? = nil)
-        -> [UInt8]
-    {
+    /// - Parameters:
+    ///   - pieces: size of the pieces that the bytes come in. `nil`: all at once.
+    ///   - first: size of the first piece. `nil`: as the others.
+    static func translate(
+        _ recorded: RecordedCase, to target: WireFormat, pieces: Int? = nil, first: Int? = nil
+    ) -> [UInt8] {
         let translator = StreamTranslator(
             from: recorded.format, to: target, options: RecordedAnswerTests.options, framing: recorded.framing)
         var output: [UInt8] = []
         recorded.response.withUnsafeBytes { bytes in
-            if let cut {
-                translator.feed(UnsafeRawBufferPointer(rebasing: bytes[..<cut]), into: &output)
-                translator.feed(UnsafeRawBufferPointer(rebasing: bytes[cut...]), into: &output)
-            } else if let pieces {
-                var position = 0
-                while position < bytes.count {
-                    let end = min(position + pieces, bytes.count)
-                    translator.feed(UnsafeRawBufferPointer(rebasing: bytes[position..<end]), into: &output)
-                    position = end
-                }
-            } else {
-                translator.feed(bytes, into: &output)
+            guard let pieces else { return translator.feed(bytes, into: &output) }
+            var position = 0
+            var size = first ?? pieces
+            while position < bytes.count {
+                let end = min(position + size, bytes.count)
+                translator.feed(UnsafeRawBufferPointer(rebasing: bytes[position..<end]), into: &output)
+                position = end
+                size = pieces
             }
         }
         translator.finish(into: &output)

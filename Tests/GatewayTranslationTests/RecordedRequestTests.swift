@@ -21,9 +21,12 @@ struct RecordedRequestTests {
     @Test("asks for the same in every format", arguments: Self.cases)
     func translated(recorded: RecordedCase) throws {
         guard let request = recorded.request else { return }
-        let asked = RequestFacts(format: recorded.format.factName, body: Generic(json: request))
         for target in WireFormat.allCases {
             let label = "\(recorded.testDescription) to \(target.factName)"
+            let isForeign = recorded.format != target
+            let asked = RequestFacts(
+                format: recorded.format.factName, body: Generic(json: request),
+                countsLateSystemAsSaid: isForeign && [.anthropic, .bedrock, .gemini].contains(target))
             do {
                 let translated = try request.withUnsafeBytes {
                     try RequestTranslator.translate(
@@ -32,7 +35,9 @@ struct RecordedRequestTests {
                 let body = Generic(json: translated.body)
                 #expect(
                     body.exists, "\(label) is no JSON: \(String(decoding: translated.body.prefix(300), as: UTF8.self))")
-                let got = RequestFacts(format: target.factName, body: body)
+                var got = RequestFacts(format: target.factName, body: body)
+                // A conversation that begins with the model gets a word of the user's before it.
+                if isForeign, got.said.hasPrefix("."), !asked.said.hasPrefix(".") { got.said.removeFirst() }
                 let lacks = Self.inexpressible(recorded, target, asked, translated)
                 let differences = asked.differences(from: got, ignoring: lacks)
                 #expect(differences.isEmpty, "\(label): \(differences.joined(separator: "; "))")
@@ -66,7 +71,8 @@ struct RecordedRequestTests {
             if field.hasPrefix("tool_choice") || field.hasPrefix("tools") { lacks.insert("choice") }
             if field == "temperature" { lacks.insert("temperature") }
         }
-        // A conversation that begins with the model gets a word of the user's before it.
+        // Texts become one, each on its own line.
+        if target == .ollama { lacks.insert("space") }
         if target == .anthropic || target == .bedrock, asked.said.isEmpty { lacks.insert("said") }
         return lacks
     }
@@ -75,14 +81,32 @@ struct RecordedRequestTests {
     func roundTrip(recorded: RecordedCase) throws {
         guard let request = recorded.request else { return }
         var options = TranslationOptions()
+        if recorded.provider == "mistral" { options.quirks = .named("mistral") }
         options.quirks.changes = [:]
         let translated = try request.withUnsafeBytes {
             try RequestTranslator.translate($0, from: recorded.format, to: recorded.format, options: options)
         }
         let differences = JSONDifference.between(
-            Generic(json: request).value, Generic(json: translated.body).value, ignoring: [".stream_options", "snake"])
+            Generic(json: request).value, Generic(json: translated.body).value, ignoring: [".stream_options", "snake"]
+        ).filter { difference in
+            !Self.normalised.contains { difference.hasPrefix($0) }
+        }
         #expect(differences.isEmpty, "\(recorded.testDescription): \(differences.joined(separator: "; "))")
     }
+}
+
+extension RecordedRequestTests {
+    /// What comes back another way and means the same.
+    private static let normalised = [
+        // A message of calls alone.
+        ".messages[].content: absent | <null>", ".messages[].content: (\n) | <null>",
+        // Functions are the only kind of tool that Mistral leaves without a type; an empty list is none.
+        ".tools[].type: absent | function", ".tools: [] | absent",
+        // Instructions have no speaker, and are a list.
+        ".systemInstruction.role: ", ".systemInstruction.parts: {",
+        // Mistral's thinking goes where all others have it.
+        ".messages[].content: 2 | 1 elements", ".messages[].reasoning_content: absent",
+    ]
 }
 
 /// Where two JSON values differ.

@@ -175,3 +175,38 @@ struct RequestTranslationTests {
         #expect(choice["finish_reason"].string == "stop")
     }
 }
+
+@Suite("A request in Anthropic's format for another host")
+struct HostedAnthropicTests {
+    @Test(
+        "bears the version and leaves the model to the path",
+        arguments: [("vertex-2023-10-16", true), ("bedrock-2023-05-31", false)], [WireFormat.anthropic, .openAIChat])
+    func version(host: (version: String, keepsStream: Bool), source: WireFormat) throws {
+        var options = TranslationOptions()
+        options.anthropicVersionInBody = host.version
+        options.model = "claude-x"
+        let text = #"{"model":"m","max_tokens":5,"stream":true,"messages":[{"role":"user","content":"Hi"}]}"#
+        let (body, _) = try Translate.request(text, source, .anthropic, options)
+        #expect(body["anthropic_version"].string == host.version)
+        #expect(!body["model"].exists)
+        #expect(body["stream"].exists == host.keepsStream)
+        #expect(body["max_tokens"].int == 5)
+    }
+}
+
+@Suite("Names of tools")
+struct ToolNameTests {
+    @Test(
+        "that have to change never become another tool's, and come back", arguments: [WireFormat.anthropic, .bedrock])
+    func apart(target: WireFormat) throws {
+        let names = ["a.b", "a_b", "a/b", "a b", "a_b_2", "日本", "", String(repeating: "x.", count: 200)]
+        let tools = names.map { #"{"type":"function","function":{"name":"\#($0)","parameters":{"type":"object"}}}"# }
+        let text = #"{"messages":[{"role":"user","content":"Hi"}],"tools":[\#(tools.joined(separator: ","))]}"#
+        let (body, result) = try Translate.request(text, .openAIChat, target)
+        let list = target == .anthropic ? body["tools"].list : body["toolConfig"]["tools"].list.map { $0["toolSpec"] }
+        let sent = list.compactMap { $0["name"].string }
+        #expect(Set(sent).count == names.count)
+        #expect(sent.map { result.memory.toolNames[$0] ?? $0 } == names)
+        #expect(sent.allSatisfy { !$0.isEmpty && $0.utf8.count <= (target == .bedrock ? 64 : 128) })
+    }
+}

@@ -91,7 +91,9 @@ struct JSONTreeTests {
         let text = "{\"b\":123456789012345678901234567890,\"a\":1.50e+3,\"a\":\"\\u0041\\/\",\"\\u0063\":true}"
         let bytes = Array(text.utf8)
         try bytes.withUnsafeBytes { bytes in
-            let root = try JSONTree().read(bytes)
+            let tree = JSONTree()
+            defer { withExtendedLifetime(tree) {} }
+            let root = try tree.read(bytes)
             #expect(root["b"]?.source.string == "123456789012345678901234567890")
             #expect(root["a"]?.text?.string == "A/")
             #expect(root["c"]?.bool == true)

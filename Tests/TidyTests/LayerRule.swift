@@ -12,7 +12,8 @@ enum LayerRule {
         "CHiredis": Target(layer: 0, outside: []),
         "GatewayCore": Target(layer: 0, outside: []),
         "GatewayWire": Target(layer: 1, outside: []),
-        "GatewayProviders": Target(layer: 2, outside: []),
+        // Signed requests of AWS.
+        "GatewayProviders": Target(layer: 2, outside: ["Foundation", "Crypto"]),
         "GatewayTranslation": Target(layer: 2, outside: []),
         "GatewayPricing": Target(layer: 2, outside: []),
         "GatewayRouting": Target(layer: 2, outside: []),

@@ -10,12 +10,16 @@ struct AnthropicRequestEncoder {
     init(context: EncodingContext) { self.context = context }
 
     mutating func encode(_ request: ConversationRequest) throws(TranslationError) -> [UInt8] {
+        ToolNames.note(request.tools, &self.context)
         self.writer.beginObject()
-        self.writer.key("model")
-        if let model = self.context.options.model {
+        if let version = self.context.options.anthropicVersionInBody {
+            self.writer.key("anthropic_version")
+            self.writer.string(escaping: version)
+        } else if let model = self.context.options.model {
+            self.writer.key("model")
             self.writer.string(escaping: model)
         } else {
-            self.writer.string(request.model ?? .empty)
+            self.writer.member("model", ifPresent: request.model)
         }
         if request.format == self.format {
             try self.copy(request)
@@ -53,6 +57,7 @@ struct AnthropicRequestEncoder {
         self.writer.endArray()
         if !request.tools.isEmpty { try self.writeToolList(request.tools) }
         for member in request.extras.members {
+            if self.isElsewhere(member.key) { continue }
             let isSampling = member.key == "temperature" || member.key == "top_p" || member.key == "top_k"
             if isSampling, !member.isNull, !self.context.options.traits.takesSampling {
                 try self.context.refuse(member.key.string)
@@ -61,6 +66,12 @@ struct AnthropicRequestEncoder {
             self.writer.key(member.key)
             self.writer.raw(member.value)
         }
+    }
+
+    /// Bedrock's path says whether the answer is a stream, and its version of the format stands in front.
+    private func isElsewhere(_ key: JSONText) -> Bool {
+        guard let version = self.context.options.anthropicVersionInBody else { return false }
+        return key == "anthropic_version" || key == "stream" && version.hasPrefix("bedrock")
     }
 
     private mutating func writeContent(_ message: Message) throws(TranslationError) {
@@ -79,7 +90,7 @@ struct AnthropicRequestEncoder {
     // MARK: - From another format
 
     private func limit(_ request: ConversationRequest) -> Int64 {
-        if let source = request.maxTokens, let value = try? JSONTree().read(source).count, value > 0 { return value }
+        if let value = request.maxTokensCount, value > 0 { return value }
         return self.context.options.outputTokensMax ?? 4096
     }
 
@@ -330,6 +341,6 @@ struct AnthropicRequestEncoder {
             }
         }
         if request.verbosity != nil { self.context.drop("verbosity") }
-        if request.isStream { self.writer.member("stream", true) }
+        if request.isStream, !self.isElsewhere(JSONText("stream")) { self.writer.member("stream", true) }
     }
 }

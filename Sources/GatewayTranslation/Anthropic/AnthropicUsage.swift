@@ -16,16 +16,31 @@ struct AnthropicUsage: Sendable {
 
     /// Counts that are there replace those of an earlier event.
     mutating func read(_ value: JSONValue) {
-        self.input = value["input_tokens"]?.count ?? self.input
-        self.cacheRead = value["cache_read_input_tokens"]?.count ?? self.cacheRead
-        self.cacheWrite = value["cache_creation_input_tokens"]?.count ?? self.cacheWrite
-        self.cacheWriteLong = value["cache_creation"]?["ephemeral_1h_input_tokens"]?.count ?? self.cacheWriteLong
-        self.output = value["output_tokens"]?.count ?? self.output
+        self.input = Self.count(value, { $0["input_tokens"] }) ?? self.input
+        self.cacheRead = Self.count(value, { $0["cache_read_input_tokens"] }) ?? self.cacheRead
+        self.cacheWrite = Self.count(value, { $0["cache_creation_input_tokens"] }) ?? self.cacheWrite
+        self.cacheWriteLong =
+            Self.count(value, { $0["cache_creation"]?["ephemeral_1h_input_tokens"] }) ?? self.cacheWriteLong
+        self.output = Self.count(value, { $0["output_tokens"] }) ?? self.output
         self.reasoning = value["output_tokens_details"]?["thinking_tokens"]?.count ?? self.reasoning
         self.webSearches = value["server_tool_use"]?["web_search_requests"]?.count ?? self.webSearches
         self.tier = ServiceTierNames.priced(value["service_tier"]?.text) ?? self.tier
         if value["speed"]?.text == "fast" { self.tier = .priority }
     }
+
+    /// The sum over the passes within the provider where it lists them (`iterations`): what stands beside them leaves
+    /// out those that compacted the context. `nil`: the count is nowhere.
+    private static func count(_ value: JSONValue, _ member: (JSONValue) -> JSONValue?) -> Int64? {
+        var sum: Int64?
+        for pass in value["iterations"]?.elements ?? value.elements {
+            guard let count = member(pass)?.count else { continue }
+            sum = min((sum ?? 0) + count, Self.countMax)
+        }
+        return sum ?? member(value)?.count
+    }
+
+    /// No provider counts further, and sums of such counts cannot overflow.
+    private static let countMax: Int64 = 1 << 53
 
     var usage: ConversationUsage {
         var usage = ConversationUsage()

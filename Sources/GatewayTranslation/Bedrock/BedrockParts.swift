@@ -137,12 +137,12 @@ enum BedrockParts {
     }
 
     static func writeCachePoint(_ control: JSONSlice, _ writer: inout JSONWriter) {
-        let ttl = (try? JSONTree().read(control))?["ttl"]?.text
+        let isLong = JSONTree.reading(control) { $0["ttl"]?.text == "1h" } ?? false
         writer.beginObject()
         writer.key("cachePoint")
         writer.beginObject()
         writer.member("type", "default")
-        if let ttl, ttl == "1h" { writer.member("ttl", "1h") }
+        if isLong { writer.member("ttl", "1h") }
         writer.endObject()
         writer.endObject()
     }

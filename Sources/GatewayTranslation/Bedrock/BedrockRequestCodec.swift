@@ -101,6 +101,7 @@ struct BedrockRequestEncoder {
     init(context: EncodingContext) { self.context = context }
 
     mutating func encode(_ request: ConversationRequest) throws(TranslationError) -> [UInt8] {
+        ToolNames.note(request.tools, &self.context)
         self.writer.beginObject()
         if request.format == self.format {
             self.writer.extras(request.extras, for: self.format)
@@ -304,7 +305,7 @@ struct BedrockRequestEncoder {
                 more.member("thinking", raw: JSONSlice("{\"type\":\"adaptive\"}"))
                 return effort == "minimal" ? JSONText("low") : effort
             }
-            let limit = request.maxTokens.flatMap { try? JSONTree().read($0).count } ?? Int64.max
+            let limit = request.maxTokensCount ?? Int64.max
             let budget = min(
                 max(1024, reasoning.budgetTokens ?? effort.flatMap(ReasoningEffort.budget(of:)) ?? 2048), limit - 1)
             guard budget >= 1024 else {

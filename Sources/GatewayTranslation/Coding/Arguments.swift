@@ -23,8 +23,7 @@ enum ToolArguments {
         case .text(let text):
             let json = self.trimmed(arena.unescaped(text))
             if json.isEmpty { return JSONSlice("{}") }
-            let tree = JSONTree()
-            if let value = try? tree.read(json), value.kind == .object { return json }
+            if JSONTree.reading(json, { $0.kind == .object }) ?? false { return json }
             guard !isRequest else {
                 throw .request(
                     "The arguments of a tool call are no JSON object: send the object that the tool was called with.",

@@ -6,6 +6,10 @@ struct EncodingContext {
     let arena: JSONArena
     let target: WireFormat
     var memory = CallMemory()
+    /// Names of tools that had to be changed: old to new.
+    var changedToolNames: [String: String] = [:]
+    /// Names of the request's tools that the target takes as they are.
+    var safeToolNames: Set<String> = []
     /// Documents written so far, which Bedrock wants named apart.
     var documentCount = 0
     /// Fields that were left out, for logs and headers.

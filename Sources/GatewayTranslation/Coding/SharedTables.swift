@@ -57,8 +57,7 @@ enum ServiceTierNames {
 enum SchemaText {
     /// Writes a schema for formats that take JSON Schema. Gemini's type names are in upper case; those are lowered.
     static func write(_ schema: JSONSlice, isOpenAPI: Bool, _ writer: inout JSONWriter) {
-        guard isOpenAPI, let value = try? JSONTree().read(schema) else { return writer.raw(schema) }
-        self.lower(value, &writer)
+        guard isOpenAPI, JSONTree.reading(schema, { self.lower($0, &writer) }) != nil else { return writer.raw(schema) }
     }
 
     private static func lower(_ value: JSONValue, _ writer: inout JSONWriter) {
@@ -84,10 +83,24 @@ enum SchemaText {
 
     /// Writes an object schema: `type: object` is added where it is missing, since Anthropic and Bedrock require it.
     static func writeObject(_ schema: JSONSlice?, isOpenAPI: Bool, _ writer: inout JSONWriter) {
-        guard let schema, let value = try? JSONTree().read(schema), value.kind == .object else {
-            return writer.raw("{\"type\":\"object\",\"properties\":{}}")
+        let isWritten =
+            schema.flatMap { schema in
+                JSONTree.reading(schema) { self.writeObject($0, isOpenAPI: isOpenAPI, &writer) }
+            } ?? false
+        if !isWritten { writer.raw("{\"type\":\"object\",\"properties\":{}}") }
+    }
+
+    /// `false`: no object, and nothing was written.
+    private static func writeObject(_ value: JSONValue, isOpenAPI: Bool, _ writer: inout JSONWriter) -> Bool {
+        guard value.kind == .object else { return false }
+        if value["type"] != nil {
+            if isOpenAPI {
+                self.lower(value, &writer)
+            } else {
+                writer.raw(value.source)
+            }
+            return true
         }
-        if value["type"] != nil { return self.write(schema, isOpenAPI: isOpenAPI, &writer) }
         writer.beginObject()
         writer.member("type", "object")
         for member in value.members where !member.isKey("type") {
@@ -99,6 +112,7 @@ enum SchemaText {
             }
         }
         writer.endObject()
+        return true
     }
 }
 

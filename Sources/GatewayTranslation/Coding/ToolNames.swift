@@ -5,22 +5,31 @@ enum ToolNames {
     /// Letters, digits, `_` and `-`, at most 128. What is changed is noted for the answer.
     static func safe(_ name: JSONText, _ context: inout EncodingContext) -> JSONText {
         let maximum = context.target == .bedrock ? 64 : 128
-        if name.slice.count <= maximum, !name.isEmpty, name.slice.bytes.allSatisfy(self.isSafe) { return name }
+        if self.isSafe(name, maximum) { return name }
         let original = name.string
-        if let known = context.memory.toolNames.first(where: { $0.value == original })?.key {
-            return context.arena.text(known)
-        }
+        if let known = context.changedToolNames[original] { return context.arena.text(known) }
         let stem = String(
             decoding: original.utf8.prefix(maximum - 8).map { self.isSafe($0) ? $0 : 0x5F }, as: UTF8.self)
         var changed = stem.isEmpty ? "tool" : stem
-        var number = 2
-        // Two names must not become one.
-        while context.memory.toolNames[changed] != nil {
-            changed = "\(stem)_\(number)"
+        // Two names must not become one. Numbers go up with the names, so that a free one is soon found.
+        var number = context.memory.toolNames.count + 1
+        while context.memory.toolNames[changed] != nil || context.safeToolNames.contains(changed) {
             number += 1
+            changed = "\(stem)_\(number)"
         }
         context.memory.toolNames[changed] = original
+        context.changedToolNames[original] = changed
         return context.arena.text(changed)
+    }
+
+    /// Notes the names that can stay, which no changed name may take.
+    static func note(_ tools: [Tool], _ context: inout EncodingContext) {
+        let maximum = context.target == .bedrock ? 64 : 128
+        for tool in tools where self.isSafe(tool.name, maximum) { context.safeToolNames.insert(tool.name.string) }
+    }
+
+    private static func isSafe(_ name: JSONText, _ maximum: Int) -> Bool {
+        name.slice.count <= maximum && !name.isEmpty && name.slice.bytes.allSatisfy(self.isSafe)
     }
 
     /// The call's id, or a new one.

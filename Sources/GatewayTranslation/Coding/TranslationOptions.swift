@@ -19,6 +19,9 @@ package struct TranslationOptions: Sendable {
     package var seed: UInt64 = 0
     /// The caller asked for usage in an OpenAI chat stream.
     package var includesUsage = false
+    /// `anthropic_version` in the body, where Vertex AI or Bedrock serve Anthropic's format; the path then names the
+    /// model. `nil`: Anthropic itself, with the version in a header.
+    package var anthropicVersionInBody: String?
     /// Bound of one event of a stream, and of what has to be held back of it.
     package var eventBytesMax = 4 << 20
 

@@ -10,6 +10,8 @@ enum CohereUsage {
         usage.reasoningOutput = tokens?["reasoning_tokens"]?.count
         usage.imageInput = tokens?["image_tokens"]?.count
         usage.cachedInput = value["cached_tokens"]?.count
+        usage.billedInput = value["billed_units"]?["input_tokens"]?.count
+        usage.billedOutput = value["billed_units"]?["output_tokens"]?.count
         return usage
     }
 
@@ -41,7 +43,8 @@ enum CohereFinish {
 
     static func name(_ reason: FinishReason) -> StaticString {
         switch reason {
-        case .stop, .malformed, .contentFilter, .refusal: "COMPLETE"
+        case .stop, .malformed: "COMPLETE"
+        case .contentFilter, .refusal: "ERROR_TOXIC"
         case .stopSequence: "STOP_SEQUENCE"
         case .length, .contextWindow, .pause: "MAX_TOKENS"
         case .toolCalls: "TOOL_CALL"

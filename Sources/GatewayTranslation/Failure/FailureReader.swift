@@ -11,6 +11,7 @@ enum FailureReader {
     ///   - errorType: Bedrock's `x-amzn-errortype`, up to a colon. `nil`: no such header.
     static func read(body: UnsafeRawBufferPointer, status: Int, errorType: String?) -> ProviderFailure {
         let tree = JSONTree()
+        defer { withExtendedLifetime(tree) {} }
         guard let root = try? tree.read(body), root.kind == .object || root.kind == .array else {
             return self.failure(
                 Finding(message: "The provider answered with status \(status) and no JSON.", type: errorType),

@@ -167,8 +167,9 @@ enum GeminiParts {
         if let json = result.json, json.bytes.first == UInt8(ascii: "{") { return writer.raw(json) }
         let text = arena.joined(texts)
         let plain = arena.unescaped(text)
-        if plain.bytes.first == UInt8(ascii: "{"), let value = try? JSONTree().read(plain), value.kind == .object {
-            return writer.raw(value.source)
+        // Its first byte says that it is an object if it is JSON at all.
+        if plain.bytes.first == UInt8(ascii: "{"), let source = JSONTree.reading(plain, { $0.source }) {
+            return writer.raw(source)
         }
         writer.beginObject()
         writer.key(result.isError ? "error" : "result")

@@ -116,7 +116,8 @@ struct PartialArguments: Sendable {
     private var bytes = 0
     private static let bytesMax = 4 << 20
     private static let stepsMax = 64
-    private static let elementsMax = 65_536
+    /// Of one object or list.
+    private static let elementsMax = 4096
 
     init() {}
 
@@ -137,7 +138,7 @@ struct PartialArguments: Sendable {
             throw TranslationError(.tooLarge, "The provider sent a tool call of more than \(Self.bytesMax) bytes.")
         }
         let steps = try Self.steps(path.string)
-        self.root = try Self.put(value, at: steps[...], in: self.root)
+        try Self.put(value, at: steps[...], in: &self.root)
     }
 
     var json: [UInt8] {
@@ -171,30 +172,52 @@ struct PartialArguments: Sendable {
     }
 
     private static func put(
-        _ value: Node, at steps: ArraySlice<Step>, in node: Node
-    ) throws(TranslationError) -> Node {
+        _ value: Node, at steps: ArraySlice<Step>, in node: inout Node
+    ) throws(TranslationError) {
+        // What is changed is taken out of the node first, so that nothing is copied but what comes new.
+        let old = node
+        node = .other([])
         guard let step = steps.first else {
-            if case .string(let known) = node, case .string(let more) = value { return .string(known + more) }
-            return value
+            node = self.joined(consume old, value)
+            return
         }
         switch step {
         case .key(let key):
-            var members: [(key: String, value: Node)] = []
-            if case .object(let known) = node { members = known }
-            if let place = members.firstIndex(where: { $0.key == key }) {
-                members[place].value = try self.put(value, at: steps.dropFirst(), in: members[place].value)
+            var members = self.members(consume old)
+            let place: Int
+            if let known = members.firstIndex(where: { $0.key == key }) {
+                place = known
             } else {
-                members.append((key, try self.put(value, at: steps.dropFirst(), in: .other([]))))
+                guard members.count < self.elementsMax else { throw .answer("The provider sent too many arguments.") }
+                place = members.count
+                members.append((key, .other([])))
             }
-            return .object(members)
+            try self.put(value, at: steps.dropFirst(), in: &members[place].value)
+            node = .object(members)
         case .index(let index):
-            var elements: [Node] = []
-            if case .array(let known) = node { elements = known }
+            var elements = self.elements(consume old)
             guard index <= elements.count else { throw .answer("The provider left out elements of arguments.") }
             if index == elements.count { elements.append(.other([])) }
-            elements[index] = try self.put(value, at: steps.dropFirst(), in: elements[index])
-            return .array(elements)
+            try self.put(value, at: steps.dropFirst(), in: &elements[index])
+            node = .array(elements)
         }
+    }
+
+    /// Text goes on where it stopped; anything else replaces what was there.
+    private static func joined(_ old: consuming Node, _ value: Node) -> Node {
+        guard case .string(var known) = consume old, case .string(let more) = value else { return value }
+        known += more
+        return .string(known)
+    }
+
+    private static func members(_ node: consuming Node) -> [(key: String, value: Node)] {
+        if case .object(let members) = consume node { return members }
+        return []
+    }
+
+    private static func elements(_ node: consuming Node) -> [Node] {
+        if case .array(let elements) = consume node { return elements }
+        return []
     }
 
     private static func write(_ node: Node, _ writer: inout JSONWriter) {

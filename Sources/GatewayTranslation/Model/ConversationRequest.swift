@@ -95,6 +95,9 @@ struct ConversationRequest {
         self.extras = Extras(format)
     }
 
+    /// `maxTokens` as a number. `nil`: not given, or not an integer 0...2^53.
+    var maxTokensCount: Int64? { self.maxTokens.flatMap { JSONTree.reading($0) { $0.count } ?? nil } }
+
     /// Names of the calls by id.
     var callNames: [String: JSONText] {
         var names: [String: JSONText] = [:]

@@ -26,6 +26,13 @@ package struct ConversationUsage: Hashable, Sendable {
     package var acceptedPrediction: Int64?
     package var rejectedPrediction: Int64?
     package var webSearchRequests: Int64?
+    /// What Cohere bills, where that is less than what the model read and wrote. `nil`: the counts above.
+    package var billedInput: Int64?
+    package var billedOutput: Int64?
+    /// `cost` in USD, as OpenRouter and Perplexity report it. `nil`: not reported.
+    package var cost: Double?
+    /// xAI's `cost_in_usd_ticks`: 10^-10 USD. `nil`: not reported.
+    package var costInUSDTicks: Int64?
     /// The tier that the provider says it used. `nil`: it did not say, or no price list tells it apart.
     package var serviceTier: ServiceTier?
 
@@ -33,7 +40,8 @@ package struct ConversationUsage: Hashable, Sendable {
 
     /// As the ledger books it: every kind within its total, nothing below zero.
     package var tokenUsage: TokenUsage {
-        var usage = TokenUsage(input: Self.clamped(self.input), output: Self.clamped(self.output))
+        var usage = TokenUsage(
+            input: Self.clamped(self.billedInput ?? self.input), output: Self.clamped(self.billedOutput ?? self.output))
         var input = usage.input
         usage.cachedInput = Self.take(self.cachedInput, from: &input)
         usage.cacheWriteLongInput = Self.take(self.cacheWriteLongInput, from: &input)
@@ -63,7 +71,20 @@ package struct ConversationUsage: Hashable, Sendable {
         self.acceptedPrediction = later.acceptedPrediction ?? self.acceptedPrediction
         self.rejectedPrediction = later.rejectedPrediction ?? self.rejectedPrediction
         self.webSearchRequests = later.webSearchRequests ?? self.webSearchRequests
+        self.billedInput = later.billedInput ?? self.billedInput
+        self.billedOutput = later.billedOutput ?? self.billedOutput
+        self.cost = later.cost ?? self.cost
+        self.costInUSDTicks = later.costInUSDTicks ?? self.costInUSDTicks
         self.serviceTier = later.serviceTier ?? self.serviceTier
+    }
+
+    /// What the provider says of money, for `Provider.reportedCost`; the counts are in `tokenUsage`.
+    package var reportedMoney: ReportedUsage {
+        var reported = ReportedUsage()
+        reported.cost = self.cost
+        reported.costInUSDTicks = self.costInUSDTicks ?? -1
+        reported.serviceTier = self.serviceTier
+        return reported
     }
 
     /// Of `input`: neither read from the cache nor written to it.

@@ -161,14 +161,21 @@ enum ChatParts {
     private static func writeDocument(
         _ media: MediaPart, _ writer: inout JSONWriter, _ context: EncodingContext
     ) throws(TranslationError) {
+        let isMistral = context.options.quirks.name == "mistral"
         if case .url(let url) = media.source {
             // Only Mistral reads documents from an address.
-            guard media.extras.format == .openAIChat || context.options.quirks.name == "mistral" else {
+            guard media.extras.format == .openAIChat || isMistral else {
                 throw context.unsupportedContent("A document by URL")
             }
             writer.beginObject()
             writer.member("type", "document_url")
             return writer.member("document_url", url)
+        }
+        if isMistral, case .data = media.source {
+            writer.beginObject()
+            writer.member("type", "document_url")
+            writer.key("document_url")
+            return self.writeReference(media, &writer)
         }
         writer.beginObject()
         writer.member("type", "file")

@@ -131,6 +131,8 @@ struct ChatRequestEncoder {
         for part in result.parts {
             switch part {
             case .text: texts.append(part)
+            // Servers that take pictures here get them here.
+            case .media where result.extras.format == self.format: texts.append(part)
             case .native(let native) where native.format != self.format:
                 guard native.isHint else {
                     throw self.context.unsupportedContent("A tool result of type '\(native.type.string)'")
@@ -373,16 +375,18 @@ struct ChatRequestEncoder {
     private mutating func writeStreamOptions(_ request: ConversationRequest) {
         guard request.isStream, self.quirks.takesStreamOptions else { return }
         guard let given = request.extras.members.last(where: { $0.key == "stream_options" && !$0.isNull }),
-            request.format == self.format, let value = try? JSONTree().read(given.value)
+            request.format == self.format
         else {
             return self.writer.member("stream_options", raw: JSONSlice("{\"include_usage\":true}"))
         }
         self.writer.key("stream_options")
         self.writer.beginObject()
         self.writer.member("include_usage", true)
-        for member in value.members where !member.isKey("include_usage") {
-            self.writer.key(member.key)
-            self.writer.raw(member.value.source)
+        JSONTree.reading(given.value) { value in
+            for member in value.members where !member.isKey("include_usage") {
+                self.writer.key(member.key)
+                self.writer.raw(member.value.source)
+            }
         }
         self.writer.endObject()
     }

@@ -27,7 +27,15 @@ enum ChatUsage {
         }
         self.addReasoningLeftOut(value, &usage)
         usage.serviceTier = ServiceTierNames.priced(value["service_tier"]?.text)
+        self.readMoney(value, &usage)
         return usage
+    }
+
+    /// OpenRouter's `cost` is a number, Perplexity's an object.
+    static func readMoney(_ value: JSONValue, _ usage: inout ConversationUsage) {
+        let cost = value["cost"]
+        usage.cost = (cost?["total_cost"]?.double ?? cost?.double).flatMap { $0 >= 0 ? $0 : nil }
+        usage.costInUSDTicks = value["cost_in_usd_ticks"]?.count
     }
 
     /// xAI counts reasoning apart: then the total is the sum of all three, which tells.

@@ -205,6 +205,7 @@ enum ResponsesUsage {
         {
             usage.output = output + reasoning
         }
+        ChatUsage.readMoney(value, &usage)
         return usage
     }
 

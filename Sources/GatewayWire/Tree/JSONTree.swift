@@ -52,6 +52,14 @@ package final class JSONTree {
 
     package func read(_ slice: JSONSlice) throws(JSONFault) -> JSONValue { try self.read(slice.bytes) }
 
+    /// Gives `body` the value of `slice`, which is valid for that long only: a tree that nobody holds ends its values.
+    /// `nil`: not JSON.
+    @discardableResult
+    package static func reading<Result>(_ slice: JSONSlice, _ body: (JSONValue) -> Result) -> Result? {
+        let tree = JSONTree()
+        return withExtendedLifetime(tree) { (try? tree.read(slice)).map(body) }
+    }
+
     /// Reads values until the outermost one has ended, without recursion.
     private func readValues(_ cursor: inout JSONCursor) throws(JSONFault) {
         // Indexes of the open containers, innermost last; their `next` holds the parent until they close.

@@ -18,6 +18,8 @@ package enum AWSEventStream {
     /// The largest message that AWS sends.
     package static let messageBytesMax = 24 << 20
     static let preludeBytes = 12
+    /// Headers of one frame; AWS sends three or four.
+    static let headersMax = 64
     static let overheadBytes = 16
 
     /// The headers that Bedrock uses; empty: absent. Valid as long as the frame's bytes.
@@ -100,8 +102,9 @@ package enum AWSEventStream {
         let headersEnd = self.preludeBytes + Int(self.word(frame, 4))
         var message = Message()
         var position = self.preludeBytes
+        var names: [JSONSlice] = []
         while position < headersEnd {
-            try self.readHeader(base, &position, headersEnd, into: &message)
+            try self.readHeader(base, &position, headersEnd, &names, into: &message)
         }
         message.payload = JSONSlice(start: base + headersEnd, count: frame.count - 4 - headersEnd)
         return message
@@ -109,12 +112,16 @@ package enum AWSEventStream {
 
     /// Name length u8, name, type u8, value by type.
     private static func readHeader(
-        _ base: UnsafeRawPointer, _ position: inout Int, _ end: Int, into message: inout Message
+        _ base: UnsafeRawPointer, _ position: inout Int, _ end: Int, _ names: inout [JSONSlice],
+        into message: inout Message
     ) throws(Fault) {
         let nameLength = Int(ByteScan.byte(base, position))
         let name = JSONSlice(start: base + position + 1, count: nameLength)
         position += 1 + nameLength
         guard position < end else { throw .malformed }
+        // Each name once, as AWS's own reader has it.
+        guard names.count < Self.headersMax, !names.contains(where: { $0.isEqual(to: name) }) else { throw .malformed }
+        names.append(name)
         let type = ByteScan.byte(base, position)
         position += 1
         let length: Int

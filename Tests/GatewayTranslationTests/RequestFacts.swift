@@ -71,6 +71,11 @@ struct RequestFacts {
         } else {
             var text = ""
             for part in value.list {
+                let types = ["image", "document", "input_image", "input_file"]
+                let keys = ["image_url", "image", "document", "file"]
+                if types.contains(part["type"].string ?? "") || keys.contains(where: { part[$0].exists }) {
+                    self.media += 1
+                }
                 if part["json"].exists { return self.addResult(part["json"]) }
                 text += part["text"].string ?? ""
             }
@@ -145,6 +150,8 @@ extension RequestFacts {
         }
         let choice = body["tool_choice"]
         self.choice = choice["function"]["name"].string ?? choice.string?.lowercased()
+        // Mistral's word.
+        if self.choice == "any" { self.choice = "required" }
         self.maxTokens = body["max_completion_tokens"].int ?? body["max_tokens"].int
         self.temperature = (body["temperature"].value as? NSNumber)?.doubleValue
         let stop = body["stop"].exists ? body["stop"] : body["stop_sequences"]
@@ -180,7 +187,8 @@ extension RequestFacts {
         }
         for tool in body["tools"].list where tool["type"].string ?? "custom" == "custom" {
             if tool["name"].string == "json_tool_call" {
-                self.hasSchema = true
+                // Any object stands for JSON without a schema.
+                self.hasSchema = tool["input_schema"]["properties"].exists
                 continue
             }
             self.addTool(tool["name"].string, tool["description"].string, tool["input_schema"])
@@ -274,7 +282,7 @@ extension RequestFacts {
         for tool in body["toolConfig"]["tools"].list where tool["toolSpec"].exists {
             let spec = tool["toolSpec"]
             if spec["name"].string == "json_tool_call" {
-                self.hasSchema = true
+                self.hasSchema = spec["inputSchema"]["json"]["properties"].exists
                 continue
             }
             self.addTool(spec["name"].string, spec["description"].string, spec["inputSchema"]["json"])

@@ -78,6 +78,19 @@ struct StreamTranslationTests {
         }
     }
 
+    @Test(
+        "whose error asks to wait beyond reason is passed on without the time",
+        arguments: [("37s", 37), ("0.2s", 1), ("1e300s", nil), ("infs", nil), ("nans", nil), ("-5s", nil), ("s", nil)]
+            as [(String, Int?)])
+    func retryDelay(delay: String, seconds: Int?) {
+        let body = """
+            {"error":{"code":429,"message":"Slow","status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"\(delay)"}]}}
+            """
+        let failure = Array(body.utf8).withUnsafeBytes { AnswerTranslator.readFailure($0, status: 429) }
+        #expect(failure.kind == .rateLimited)
+        #expect(failure.retryAfterSeconds == seconds)
+    }
+
     @Test("with bytes that are not UTF-8 is an error")
     func invalidUTF8() {
         let bytes = Array("data: {\"choices\":[{\"delta\":{\"content\":\"".utf8) + [0xFF] + Array("\"}}]}\n\n".utf8)

@@ -124,8 +124,13 @@ struct JSONTreeTests {
             }
             let isRead = bytes.withUnsafeBytes { (try? JSONTree().read($0)) != nil }
             let reference = (try? JSONSerialization.jsonObject(with: Data(bytes), options: [.fragmentsAllowed])) != nil
-            // Foundation refuses half surrogate pairs and takes some text that is not JSON; only the first matters.
-            if reference, !isRead, !bytes.contains(0) { Issue.record("seed \(seed) round \(round): \(bytes)") }
+            // Foundation refuses half surrogate pairs and takes some text that is not JSON, such as a last comma; only
+            // the first matters.
+            let text = String(decoding: bytes, as: UTF8.self)
+            let hasLastComma = text.contains(",]") || text.contains(",}")
+            if reference, !isRead, !hasLastComma, !bytes.contains(0) {
+                Issue.record("seed \(seed) round \(round): \(bytes)")
+            }
         }
     }
 

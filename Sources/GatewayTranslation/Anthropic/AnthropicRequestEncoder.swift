@@ -212,7 +212,7 @@ struct AnthropicRequestEncoder {
 
     private mutating func writeSampling(_ request: ConversationRequest) throws(TranslationError) {
         let traits = self.context.options.traits
-        let isThinking = self.thinkingMode(request) != nil
+        let isThinking = self.thinks(request)
         if let temperature = request.temperature {
             // 1 is the default: left out, nothing changes.
             if !traits.takesSampling || isThinking {
@@ -269,19 +269,31 @@ struct AnthropicRequestEncoder {
         return .budget(reasoning.effort.flatMap(ReasoningEffort.budget(of:)) ?? 2048)
     }
 
-    private mutating func writeReasoning(_ request: ConversationRequest, limit: Int64) throws(TranslationError) {
-        var isForced = false
+    /// Thinking and a forced tool exclude each other; the tool is what was asked for.
+    private func forcesTool(_ request: ConversationRequest) -> Bool {
         switch request.toolChoice {
-        case .required, .function: isForced = true
-        default: break
+        case .required, .function: true
+        default: false
         }
+    }
+
+    /// Whether the request that goes out asks for thinking.
+    private func thinks(_ request: ConversationRequest) -> Bool {
+        switch self.thinkingMode(request) {
+        case nil, .disabled: false
+        case .adaptive: !self.forcesTool(request)
+        case .budget: !self.forcesTool(request) && self.limit(request) > 1024
+        }
+    }
+
+    private mutating func writeReasoning(_ request: ConversationRequest, limit: Int64) throws(TranslationError) {
+        let isForced = self.forcesTool(request)
         var effort: JSONText?
         switch self.thinkingMode(request) {
         case nil: break
         case .disabled: self.writer.member("thinking", raw: JSONSlice("{\"type\":\"disabled\"}"))
         case .adaptive, .budget:
             if isForced {
-                // Thinking and a forced tool exclude each other; the tool is what was asked for.
                 self.context.drop("reasoning_effort")
                 break
             }

@@ -141,12 +141,31 @@ struct BedrockRequestEncoder {
         self.writer.endArray()
     }
 
+    /// Whether the request that goes out asks Claude for thinking, which excludes a temperature and a forced tool.
+    private func thinks(_ request: ConversationRequest) -> Bool {
+        guard let reasoning = request.reasoning, self.context.options.traits.bedrockFamily == .anthropic else {
+            return false
+        }
+        if reasoning.mode == .disabled || reasoning.effort == "none" || self.forcesTool(request) { return false }
+        return self.context.options.traits.thinksAdaptively || (request.maxTokensCount ?? .max) > 1024
+    }
+
+    private func forcesTool(_ request: ConversationRequest) -> Bool {
+        switch request.toolChoice {
+        case .required, .function: true
+        default: false
+        }
+    }
+
     private mutating func writeInference(_ request: ConversationRequest) throws(TranslationError) {
         self.writer.key("inferenceConfig")
         self.writer.beginObject()
         self.writer.member("maxTokens", rawIfPresent: request.maxTokens)
         if let temperature = request.temperature {
-            if let value = temperature.double, value > 1 {
+            if self.thinks(request) {
+                // 1 is the default: left out, nothing changes.
+                if temperature.double != 1 { try self.context.refuse("temperature") }
+            } else if let value = temperature.double, value > 1 {
                 self.writer.member("temperature", raw: JSONSlice("1"))
             } else {
                 self.writer.member("temperature", raw: temperature.source)
@@ -301,6 +320,10 @@ struct BedrockRequestEncoder {
         switch family {
         case .anthropic:
             if isOff { return nil }
+            if self.forcesTool(request) {
+                self.context.drop("reasoning_effort")
+                return nil
+            }
             if self.context.options.traits.thinksAdaptively {
                 more.member("thinking", raw: JSONSlice("{\"type\":\"adaptive\"}"))
                 return effort == "minimal" ? JSONText("low") : effort

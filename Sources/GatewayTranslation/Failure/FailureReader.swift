@@ -80,7 +80,10 @@ enum FailureReader {
         for element in error["details"]?.elements ?? root.elements {
             if let reason = element["reason"]?.text { finding.hints += " " + reason.string }
             if let delay = element["retryDelay"]?.text?.string, delay.hasSuffix("s") {
-                finding.retryAfterSeconds = Double(delay.dropLast()).map { Int($0.rounded(.up)) }
+                finding.retryAfterSeconds = Double(delay.dropLast()).flatMap {
+                    // A day at most; the conversion of anything larger would trap.
+                    $0 >= 0 && $0 <= 86_400 ? Int($0.rounded(.up)) : nil
+                }
             }
         }
         return finding

@@ -110,6 +110,10 @@ struct ChatRequestEncoder {
             let separator: StaticString = isForeign ? "" : "\\n"
             return self.writer.member("content", self.context.arena.joined(texts.map(\.text), separator: separator))
         }
+        // `cache_control` beside a string goes out beside it again.
+        if isString, !isForeign, texts.count == 1, parts.count == 1 {
+            return self.writer.member("content", texts[0].text)
+        }
         self.writer.key("content")
         self.writer.beginArray()
         for part in parts { try ChatParts.write(part, &self.writer, &self.context) }

@@ -58,7 +58,7 @@ struct ChatStreamDecoder: StreamDecoder {
         guard !self.hasStarted, let choices, !choices.isEmptyContainer else { return }
         self.hasStarted = true
         scratch.events.append(
-            .start(id: root["id"]?.text, model: root["model"]?.text, created: root["created"]?.source))
+            .start(id: root["id"]?.text, model: root["model"]?.text, created: root["created"]?.numberSource))
     }
 
     private mutating func decode(_ choice: JSONValue, _ scratch: StreamScratch) throws(TranslationError) {

@@ -57,7 +57,8 @@ struct ResponsesStreamDecoder: StreamDecoder {
             self.hasStarted = true
             scratch.events.append(
                 .start(
-                    id: response["id"]?.text, model: response["model"]?.text, created: response["created_at"]?.source))
+                    id: response["id"]?.text, model: response["model"]?.text,
+                    created: response["created_at"]?.numberSource))
         } else if type == "response.completed" || type == "response.incomplete" {
             guard let response else { return }
             self.sawEnd = true

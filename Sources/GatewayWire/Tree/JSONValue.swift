@@ -17,6 +17,9 @@ package struct JSONValue {
         return JSONSlice(start: self.base + Int(node.start) - quote, count: Int(node.end - node.start) + 2 * quote)
     }
 
+    /// A number as it was written. `nil`: no number.
+    package var numberSource: JSONSlice? { self.kind == .number ? self.source : nil }
+
     /// `nil`: not a string.
     @inline(__always) package var text: JSONText? {
         let node = self.node

@@ -67,6 +67,14 @@ package enum CallKind: UInt8, Hashable, Sendable, CaseIterable {
     case chatCompletion = 0
     case completion = 1
     case embedding = 2
+    /// Anthropic's Messages.
+    case messages = 3
+    /// OpenAI's Responses.
+    case responses = 4
+    /// Gemini's `generateContent` and `streamGenerateContent`.
+    case generateContent = 5
+    /// Bedrock's `converse` and `converse-stream`.
+    case converse = 6
 
     /// LiteLLM's `call_type`.
     package var name: String {
@@ -74,15 +82,32 @@ package enum CallKind: UInt8, Hashable, Sendable, CaseIterable {
         case .chatCompletion: "acompletion"
         case .completion: "atext_completion"
         case .embedding: "aembedding"
+        case .messages: "anthropic_messages"
+        case .responses: "aresponses"
+        case .generateContent: "agenerate_content"
+        case .converse: "allm_passthrough_route"
         }
     }
 
-    /// Path behind the provider's base address.
+    /// Path behind the base address of a provider that speaks OpenAI's API; of the others the name of the route.
     package var path: String {
         switch self {
         case .chatCompletion: "/chat/completions"
         case .completion: "/completions"
         case .embedding: "/embeddings"
+        case .messages: "/messages"
+        case .responses: "/responses"
+        case .generateContent: "/models/{model}:generateContent"
+        case .converse: "/model/{model}/converse"
+        }
+    }
+
+    /// Path of the route at the gateway, as a key's `allowed_routes` name it.
+    package var route: String {
+        switch self {
+        case .generateContent: "/v1beta" + self.path
+        case .converse: self.path
+        default: "/v1" + self.path
         }
     }
 }

@@ -125,7 +125,7 @@ package struct Provider: Sendable, Hashable {
 
     package func supports(_ kind: CallKind) -> Bool {
         switch kind {
-        case .chatCompletion: self.endpoints.contains(.chat)
+        case .chatCompletion, .messages, .responses, .generateContent, .converse: self.endpoints.contains(.chat)
         case .completion: self.endpoints.contains(.completions)
         case .embedding: self.endpoints.contains(.embeddings)
         }

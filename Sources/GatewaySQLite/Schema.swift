@@ -118,7 +118,7 @@ enum Schema {
         """
 
     /// For people with a SQLite shell: every field under its own name, as text where it is a code.
-    private static let usageView = """
+    static let usageView = """
         CREATE VIEW usage_rows AS
         SELECT
             u.id >> 40 AS stream,

@@ -68,7 +68,8 @@ let package = Package(
             "GatewayDataPlane",
             [
                 "GatewayLedger", "GatewayAdmission", "GatewayRouting", "GatewayPricing", "GatewayProviders",
-                "GatewayWire", "GatewayCore", "CMartlet", nioCore, nioPosix, nioTLS, nioSSL, crypto, logging,
+                "GatewayTranslation", "GatewayWire", "GatewayCore", "CMartlet", nioCore, nioPosix, nioTLS, nioSSL,
+                crypto, logging,
             ]),
         library(
             "GatewayControlPlane",

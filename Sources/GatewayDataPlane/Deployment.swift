@@ -23,15 +23,17 @@ package final class Deployment: Sendable {
     // What each settlement asks of the provider, so that the whole description is not copied for it.
     let usageConvention: Provider.UsageConvention
     let reportsCost: Bool
-    /// One bit per `CallKind.rawValue`.
+    let formats: DeploymentFormats
+    // Copies of those in `formats`: every call asks for them.
     let supportedKinds: UInt8
+    let plainKinds: UInt8
     /// The name calls carry; differs from the configured group's when that is a wildcard.
     let name: String
     let route: RouteIdentity
     /// The same with the price version of calls whose cost the provider reported itself.
     let reportedRoute: RouteIdentity
     let gauge: DeploymentGauge
-    /// By `CallKind.rawValue`: the request head up to and with `content-length: `.
+    /// By `CallKind.rawValue`: the request head up to and with `content-length: `. Empty: calls that `formats` has.
     let requestHeads: [[UInt8]]
     /// `"model"` for the provider, quoted and escaped.
     let modelToken: [UInt8]
@@ -47,7 +49,9 @@ package final class Deployment: Sendable {
         self.provider = provider
         self.usageConvention = provider.usageConvention
         self.reportsCost = provider.costReport != .none
-        self.supportedKinds = CallKind.allCases.reduce(0) { provider.supports($1) ? $0 | 1 << $1.rawValue : $0 }
+        self.formats = DeploymentFormats(provider: provider, configuration: configuration)
+        self.supportedKinds = self.formats.supportedKinds
+        self.plainKinds = self.formats.plainKinds
         self.name = name
         self.gauge = gauge
         func route(version: String) -> RouteIdentity {
@@ -57,37 +61,30 @@ package final class Deployment: Sendable {
         }
         self.route = route(version: price?.version ?? "none")
         self.reportedRoute = route(version: "provider")
-        self.requestHeads = CallKind.allCases.map { Self.requestHead(of: $0, for: configuration, provider: provider) }
+        self.requestHeads = CallKind.allCases.map { kind in
+            guard kind.wireFormat == nil || kind == .chatCompletion else { return [] }
+            return Self.headStart(
+                path: provider.openAIPath(kind.path, model: configuration.model), configuration)
+                + Array("content-length: ".utf8)
+        }
         self.modelToken = Array(jsonQuoted(configuration.model).utf8)
         self.answerHeaders = Array(
             ("x-litellm-model-id: \(headerSafe(configuration.deploymentID))\r\n"
                 + "x-litellm-model-group: \(headerSafe(name))\r\n").utf8)
     }
 
-    private static func requestHead(
-        of kind: CallKind, for configuration: DeploymentConfiguration, provider: Provider
-    ) -> [UInt8] {
-        guard let address = configuration.address else { return [] }
-        let isDefaultPort = address.port == (address.isTLS ? 443 : 80)
-        let host = address.host.contains(":") ? "[\(address.host)]" : address.host
-        var head = "POST \(address.basePath)\(kind.path) HTTP/1.1\r\n"
-        head += "host: \(host)\(isDefaultPort ? "" : ":\(address.port)")\r\n"
-        if let authentication = configuration.authentication {
-            head += "\(authentication.header): \(authentication.value.reveal())\r\n"
-        }
-        // Usage is read from the answer, so it must not come compressed.
-        head += "content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: martlet\r\n"
-        for header in configuration.extraHeaders { head += "\(header.name): \(header.value)\r\n" }
-        return Array((head + "content-length: ").utf8)
-    }
-
     /// The deployment of a concrete name that a wildcard entry serves.
     func specialised(name: String, capture: String, prices: (String) -> ModelPrice?) -> Deployment {
         var configuration = self.configuration
         configuration.model = configuration.model.replacing("*", with: capture, maxReplacements: 1)
+        var provider = self.provider
+        // Clouds serve each maker's models by an API of their own, which the name tells.
+        if self.configuration.model == "*" {
+            (provider, configuration.model) = self.provider.variant(forModel: configuration.model)
+        }
         return Deployment(
             configuration: configuration, name: name, price: prices(configuration.model) ?? self.price,
-            provider: self.provider, gauge: self.gauge)
+            provider: provider, gauge: self.gauge)
     }
 }
 

@@ -91,6 +91,8 @@ package struct DeploymentConfiguration: Sendable {
     package var verifiesTLS: Bool
     /// PEM file of further authorities. `nil`: the system's alone.
     package var authorityFile: String?
+    /// LiteLLM's `drop_params`: what the provider's format cannot express is left out instead of refused.
+    package var dropsUnsupported = false
 
     package init(
         modelGroup: String, provider: String, model: String, deploymentID: String, address: UpstreamAddress?,

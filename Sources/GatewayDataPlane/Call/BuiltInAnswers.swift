@@ -1,5 +1,6 @@
 import GatewayCore
 import GatewayRouting
+import GatewayTranslation
 import GatewayWire
 import NIOCore
 
@@ -38,13 +39,29 @@ extension Call {
         usage.totalTokens = usage.promptTokens + usage.completionTokens
         self.settleBuiltIn(usage)
         let reply = BuiltInReply(call: self, text: text, usage: usage, model: self.modelName)
+        self.translation = self.builtInTranslation()
         if self.scan.stream, self.kind != .embedding {
             self.streamBuiltIn(reply)
         } else {
             self.leavePlace()
             self.phase = .done
-            self.caller.answer(held: ByteBuffer(string: reply.body), for: self)
+            var body = ByteBuffer(string: reply.body)
+            if let translation = self.translation, case .answer(let translated) = try? translation.translate(body) {
+                body = ByteBuffer(bytes: translated.body)
+            }
+            self.caller.answer(held: body, for: self)
         }
+    }
+
+    /// The answers made here are in OpenAI's format. `nil`: so is the caller's.
+    private func builtInTranslation() -> CallTranslation? {
+        guard let source = self.kind.wireFormat, source != .openAIChat else { return nil }
+        var options = TranslationOptions()
+        options.now = self.loop.wallTime(atNanoseconds: self.receivedAt).rawValue / 1_000_000
+        options.seed = self.loop.random.next()
+        return CallTranslation(
+            source: source, target: .openAIChat, isStraight: false,
+            sourceFraming: self.origin?.stream == .array ? .jsonArray : source.framing, options: options)
     }
 
     private func settleBuiltIn(_ usage: ReportedUsage) {
@@ -59,8 +76,15 @@ extension Call {
         self.outgoingHead = head
         var out = self.loop.buffer(capacity: 4096)
         out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
-        for event in reply.events(withUsage: self.scan.includeUsage) { out.writeString("data: \(event)\n\n") }
-        out.writeStaticString("data: [DONE]\n\n")
+        let withUsage = self.scan.includeUsage || self.translation != nil
+        var events = reply.events(withUsage: withUsage).map { "data: \($0)\n\n" }.joined() + "data: [DONE]\n\n"
+        if let translation = self.translation {
+            translation.beginStream()
+            events.withUTF8 { translation.feed(UnsafeRawBufferPointer($0)) }
+            out.writeBytes(translation.output)
+        } else {
+            out.writeString(events)
+        }
         if self.answersChunked {
             out.frameAsChunk(payloadFrom: StreamRelay.sizeBytes)
         } else {
@@ -83,7 +107,7 @@ struct BuiltInReply {
     init(call: Call, text: String, usage: ReportedUsage, model: String) {
         self.id = call.requestID.text
         self.created = call.loop.wallTime(atNanoseconds: call.receivedAt).rawValue / 1_000_000
-        self.kind = call.kind
+        self.kind = call.kind.wireFormat == nil ? call.kind : .chatCompletion
         self.text = text
         self.usage = usage
         self.model = model
@@ -102,7 +126,7 @@ struct BuiltInReply {
 
     var body: String {
         switch self.kind {
-        case .chatCompletion:
+        case .chatCompletion, .messages, .responses, .generateContent, .converse:
             self.envelope(
                 "chat.completion",
                 "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\(jsonQuoted(self.text)),"

@@ -24,8 +24,8 @@ final class Call {
     /// When the request's head was whole, monotonic nanoseconds.
     let receivedAt: UInt64
     var body: ByteBuffer
-    /// Name in the path, decoded. `nil`: the body names the model.
-    let pathModel: String?
+    /// What the request's head says beside the kind. `nil`: nothing.
+    let origin: CallOrigin?
     let keepsAlive: Bool
     let isHTTP11: Bool
 
@@ -66,6 +66,8 @@ final class Call {
     var firstByteAt: UInt64 = 0
     var isSettled = true
     var asksForUsage = false
+    /// `nil`: caller and deployment both speak OpenAI's chat, or the call is no conversation.
+    var translation: CallTranslation?
 
     // Its answer
     var answerHead = ResponseHead()
@@ -90,7 +92,7 @@ final class Call {
 
     init(
         loop: LoopContext, caller: CallerHandler, requestID: RequestID, kind: CallKind, key: KeyEntry,
-        receivedAt: UInt64, body: ByteBuffer, pathModel: String?, keepsAlive: Bool, isHTTP11: Bool
+        receivedAt: UInt64, body: ByteBuffer, origin: CallOrigin?, keepsAlive: Bool, isHTTP11: Bool
     ) {
         self.loop = loop
         self.caller = caller
@@ -103,7 +105,7 @@ final class Call {
         self.held = loop.empty
         self.outgoingHead = loop.empty
         self.outgoing = loop.empty
-        self.pathModel = pathModel
+        self.origin = origin
         self.keepsAlive = keepsAlive
         self.isHTTP11 = isHTTP11
     }
@@ -118,6 +120,9 @@ final class Call {
                     message: fault.message))
         case .success(let scan):
             self.scan = scan
+        }
+        if self.kind.rawValue > CallKind.embedding.rawValue, let refusal = self.readFormatFacts() {
+            return self.refuse(refusal)
         }
         guard let group = self.findGroup() else {
             guard !self.modelName.isEmpty else {
@@ -148,13 +153,13 @@ final class Call {
         self.loop.keys.entities.path(of: self.key, now: self.loop.wallTime(atNanoseconds: self.receivedAt))
     }
 
-    private static let endUserBytesMax = 256
+    static let endUserBytesMax = 256
     /// A few words are what it is for, and each word of a stream costs an event.
     private static let mockResponseBytesMax = 64 << 10
 
     /// Sets `modelName` and finds the group that serves it. `nil`: none does, or no name was given.
     private func findGroup() -> TargetGroup? {
-        if let pathModel = self.pathModel {
+        if let pathModel = self.origin?.model {
             self.modelName = pathModel
         } else if self.scan.model.isEmpty {
             return nil

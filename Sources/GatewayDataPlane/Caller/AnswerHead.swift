@@ -17,7 +17,10 @@ enum AnswerHead {
             writer.append(statusLine: status)
             call.answerHeadBytes.withUnsafeReadableBytes { bytes in
                 writer.append("content-type: ")
-                if call.answerHead.contentType.isEmpty {
+                if let translation = call.translation, !translation.isStraight || call.answerHead.contentType.isEmpty {
+                    writer.append(
+                        translation.source.contentType(isStream: call.isStreaming, framing: translation.sourceFraming))
+                } else if call.answerHead.contentType.isEmpty {
                     writer.append(call.answerIsEventStream ? "text/event-stream" : "application/json")
                 } else {
                     writer.append(bytes[call.answerHead.contentType])
@@ -41,7 +44,8 @@ enum AnswerHead {
             writer.append(call.loop.dateLine)
             Self.appendCallHeaders(&writer, call)
             call.answerHeadBytes.withUnsafeReadableBytes { bytes in
-                Self.appendProviderHeaders(&writer, bytes: bytes, head: call.answerHead)
+                Self.appendProviderHeaders(
+                    &writer, bytes: bytes, head: call.answerHead, isTranslated: call.translation != nil)
             }
             writer.append("\r\n")
         }
@@ -80,14 +84,16 @@ enum AnswerHead {
 
     /// The provider's headers as `llm_provider-*`; values were verified when the head was parsed.
     private static func appendProviderHeaders(
-        _ writer: inout RawWriter, bytes: UnsafeRawBufferPointer, head: ResponseHead
+        _ writer: inout RawWriter, bytes: UnsafeRawBufferPointer, head: ResponseHead, isTranslated: Bool
     ) {
         guard head.headBytes > 0 else { return }
         var headers = HeaderIterator(bytes, headBytes: head.headBytes)
         while let (name, value) = headers.next() {
             switch Self.fate(bytes, name) {
             case .dropped: continue
-            case .plain: break
+            case .plain:
+                // The body is not the provider's any more.
+                if isTranslated, HeaderName.equals(bytes, name, "content-encoding") { continue }
             case .prefixed: writer.append("llm_provider-")
             }
             // A line as we would write it goes in one piece.

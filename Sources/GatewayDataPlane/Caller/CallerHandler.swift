@@ -54,6 +54,8 @@ final class CallerHandler: ChannelDuplexHandler {
     private var isProcessing = false
     private var controlID: UInt64 = 0
     private var lastCredential = LastCredential()
+    /// The format in which the caller of the request being read understands errors.
+    private var errorFormat = WireFormat.openAIChat
     /// `nil`: there was none, or it cannot be kept.
     private var lastCall: LastCall?
     private(set) var isWritable = true
@@ -226,7 +228,7 @@ final class CallerHandler: ChannelDuplexHandler {
             body = slice
         }
         self.startCall(
-            kind: last.kind, key: last.key, pathModel: last.pathModel, body: body, bodyReservation: 0,
+            kind: last.kind, key: last.key, origin: last.origin, body: body, bodyReservation: 0,
             receivedAt: now, keepsAlive: last.keepsAlive, isHTTP11: last.isHTTP11)
         return true
     }
@@ -234,11 +236,13 @@ final class CallerHandler: ChannelDuplexHandler {
     private func beginRequest(_ head: RequestHead) {
         self.stateSince = self.loop.nanoseconds()
         self.isFresh = false
+        self.errorFormat = .openAIChat
         let start = self.input.readerIndex
         guard let headBytes = self.input.readSlice(length: head.headBytes) else { return }
         let request: PendingRequest
         switch PendingRequest.begin(
-            head, bytes: headBytes, loop: self.loop, receivedAt: self.stateSince, last: &self.lastCredential)
+            head, bytes: headBytes, loop: self.loop, receivedAt: self.stateSince, last: &self.lastCredential,
+            errorFormat: &self.errorFormat)
         {
         case .refused(let error): return self.refuseAndClose(error, isHead: head.method == .head)
         case .unknownKey(let digest):
@@ -250,10 +254,10 @@ final class CallerHandler: ChannelDuplexHandler {
         case .begun(let begun): request = begun
         }
         self.resolvedKey = nil
-        if case .call(let kind, let key, let pathModel) = request.purpose {
+        if case .call(let kind, let key, let origin) = request.purpose {
             let generation = self.lastCredential.generation
             self.lastCall = headBytes.withUnsafeReadableBytes {
-                LastCall(head, bytes: $0, kind: kind, key: key, pathModel: pathModel, generation: generation)
+                LastCall(head, bytes: $0, kind: kind, key: key, origin: origin, generation: generation)
             }
         }
         if self.input.readableBytes == 0 { self.input = ByteBuffer() }
@@ -279,11 +283,11 @@ final class CallerHandler: ChannelDuplexHandler {
 
     private func dispatch(_ request: PendingRequest) {
         switch request.purpose {
-        case .call(let kind, let key, let pathModel):
+        case .call(let kind, let key, let origin):
             var body = ByteBuffer()
             swap(&body, &request.body)
             self.startCall(
-                kind: kind, key: key, pathModel: pathModel, body: body, bodyReservation: request.reservation,
+                kind: kind, key: key, origin: origin, body: body, bodyReservation: request.reservation,
                 receivedAt: request.receivedAt, keepsAlive: request.keepsAlive, isHTTP11: request.isHTTP11)
         case .control(let exchange):
             self.controlID += 1
@@ -299,14 +303,14 @@ final class CallerHandler: ChannelDuplexHandler {
     }
 
     private func startCall(
-        kind: CallKind, key: KeyEntry, pathModel: String?, body: consuming ByteBuffer, bodyReservation: Int,
+        kind: CallKind, key: KeyEntry, origin: CallOrigin?, body: consuming ByteBuffer, bodyReservation: Int,
         receivedAt: UInt64, keepsAlive: Bool, isHTTP11: Bool
     ) {
         let loop = self.loop
         let wall = loop.wallTime(atNanoseconds: receivedAt)
         let call = Call(
             loop: loop, caller: self, requestID: RequestID(.timeOrdered(at: wall, using: &loop.random)), kind: kind,
-            key: key, receivedAt: receivedAt, body: body, pathModel: pathModel,
+            key: key, receivedAt: receivedAt, body: body, origin: origin,
             keepsAlive: keepsAlive && !loop.bounds.isDraining.load(ordering: .relaxed), isHTTP11: isHTTP11)
         call.bodyReservation = bodyReservation
         self.state = .inCall(call)
@@ -436,7 +440,7 @@ final class CallerHandler: ChannelDuplexHandler {
             ErrorAnswer.bytes(
                 error, persistence: Persistence(keepsAlive: call.keepsAlive, isHTTP11: call.isHTTP11),
                 requestID: call.requestID, attempts: call.attempt, dateLine: self.loop.dateLine,
-                extraLines: call.rateLines))
+                extraLines: call.rateLines, format: call.kind.errorFormat))
         call.answerHead.status = error.status
         self.finishAnswer(for: call, keepsAlive: call.keepsAlive)
     }
@@ -472,7 +476,8 @@ final class CallerHandler: ChannelDuplexHandler {
     private func refuseAndClose(_ error: GatewayError, isHead: Bool = false) {
         self.write(
             ErrorAnswer.bytes(
-                error, persistence: .close, isHead: isHead, requestID: nil, attempts: 0, dateLine: self.loop.dateLine))
+                error, persistence: .close, isHead: isHead, requestID: nil, attempts: 0, dateLine: self.loop.dateLine,
+                format: self.errorFormat))
         self.loop.countResponse(status: error.status)
         self.linger()
     }

@@ -4,10 +4,16 @@ import Glibc
 
 /// What a request's target asks for.
 enum Endpoint {
-    /// A call to a model; `pathModel` is the name in the path, when it has one, still percent-encoded.
-    case call(CallKind, pathModel: ByteRange)
+    case call(CallKind, Path)
     /// Anything else: the control plane's.
     case control
+
+    /// What else the path says.
+    struct Path {
+        /// The model's name, still percent-encoded. Empty: the body names it.
+        var model = ByteRange.empty
+        var stream = CallOrigin.PathStream.unsaid
+    }
 
     /// `target` is a verified origin-form within `bytes`.
     static func find(_ bytes: UnsafeRawBufferPointer, target: ByteRange) -> Endpoint {
@@ -22,15 +28,50 @@ enum Endpoint {
         if cursor.skip("/openai/deployments/") || cursor.skip("/engines/") {
             return Self.deploymentEndpoint(cursor)
         }
+        let whole = cursor
         _ = cursor.skip("/openai/v1/") || cursor.skip("/v1/") || cursor.skip("/")
-        guard let kind = cursor.kindAtEnd() else { return .control }
-        return .call(kind, pathModel: .empty)
+        if let kind = cursor.kindAtEnd() { return .call(kind, Path()) }
+        return Self.nativeEndpoint(whole, query: UnsafeRawBufferPointer(rebasing: bytes[end..<Int(target.end)]))
+    }
+
+    /// Paths that other makers' clients call below the gateway's address.
+    private static func nativeEndpoint(_ path: PathCursor, query: UnsafeRawBufferPointer) -> Endpoint {
+        var cursor = path
+        if cursor.skip("/anthropic/v1/") {
+            return cursor.kindAtEnd() == .messages ? .call(.messages, Path()) : .control
+        }
+        cursor = path
+        _ = cursor.skip("/bedrock")
+        if cursor.skip("/model/") {
+            if let model = cursor.prefix(before: "/converse") {
+                return .call(.converse, Path(model: model, stream: .whole))
+            }
+            if let model = cursor.prefix(before: "/converse-stream") {
+                return .call(.converse, Path(model: model, stream: .events))
+            }
+            return .control
+        }
+        cursor = path
+        _ = cursor.skip("/gemini")
+        guard
+            cursor.skip("/v1beta/") || cursor.skip("/v1/") || cursor.skip("/v1alpha/") || cursor.skip("/v1beta1/")
+                || cursor.skip("/")
+        else { return .control }
+        _ = cursor.skip("publishers/google/")
+        guard cursor.skip("models/") else { return .control }
+        if let model = cursor.prefix(before: ":generateContent") {
+            return .call(.generateContent, Path(model: model, stream: .whole))
+        }
+        guard let model = cursor.prefix(before: ":streamGenerateContent") else { return .control }
+        let fields = query.dropFirst().split(separator: UInt8(ascii: "&"))
+        let isEvents = fields.contains { $0.elementsEqual("alt=sse".utf8) }
+        return .call(.generateContent, Path(model: model, stream: isEvents ? .events : .array))
     }
 
     /// The model's name may hold slashes, so the kind is looked for at the end.
     private static func deploymentEndpoint(_ cursor: PathCursor) -> Endpoint {
         for kind in [CallKind.chatCompletion, .completion, .embedding] {
-            if let model = cursor.prefix(before: kind.path) { return .call(kind, pathModel: model) }
+            if let model = cursor.prefix(before: kind.path) { return .call(kind, Path(model: model)) }
         }
         return .control
     }
@@ -62,6 +103,8 @@ private struct PathCursor {
         case 16: self.rest(from: self.position, starts: "chat/completions") ? .chatCompletion : nil
         case 11: self.rest(from: self.position, starts: "completions") ? .completion : nil
         case 10: self.rest(from: self.position, starts: "embeddings") ? .embedding : nil
+        case 8: self.rest(from: self.position, starts: "messages") ? .messages : nil
+        case 9: self.rest(from: self.position, starts: "responses") ? .responses : nil
         default: nil
         }
     }

@@ -11,7 +11,7 @@ final class LastCall {
 
     let kind: CallKind
     let key: KeyEntry
-    let pathModel: String?
+    let origin: CallOrigin?
     let keepsAlive: Bool
     let isHTTP11: Bool
     private let head: [UInt8]
@@ -21,7 +21,7 @@ final class LastCall {
 
     /// Keeps a head whose key was looked up at `generation`. `nil`: it is too long, or says no length.
     init?(
-        _ head: RequestHead, bytes: UnsafeRawBufferPointer, kind: CallKind, key: KeyEntry, pathModel: String?,
+        _ head: RequestHead, bytes: UnsafeRawBufferPointer, kind: CallKind, key: KeyEntry, origin: CallOrigin?,
         generation: UInt64
     ) {
         guard head.headBytes <= Self.headBytesMax, head.headBytes <= bytes.count, !head.contentLengthDigits.isEmpty
@@ -30,7 +30,7 @@ final class LastCall {
         self.lengthDigits = head.contentLengthDigits
         self.kind = kind
         self.key = key
-        self.pathModel = pathModel
+        self.origin = origin
         self.keepsAlive = head.keepAlive
         self.isHTTP11 = head.isHTTP11
         self.generation = generation

@@ -1,4 +1,5 @@
 import GatewayCore
+import GatewayWire
 import NIOCore
 
 /// What becomes of a caller's connection after an answer that is made here, and how the caller is told.
@@ -22,18 +23,19 @@ enum Persistence {
     }
 }
 
-/// Answers with an error of the gateway's own, in OpenAI's shape.
+/// Answers with an error of the gateway's own, in the shape that the caller's format has.
 enum ErrorAnswer {
     static func bytes(
         _ error: GatewayError, persistence: Persistence, isHead: Bool = false, requestID: RequestID?, attempts: Int,
-        dateLine: [UInt8], extraLines: [UInt8] = []
+        dateLine: [UInt8], extraLines: [UInt8] = [], format: WireFormat
     ) -> ByteBuffer {
-        let body = error.body
-        var out = ByteBufferAllocator().buffer(capacity: body.utf8.count + 448 + extraLines.count)
+        let body = error.body(as: format)
+        let extraLines = extraLines + error.headerLines(as: format)
+        var out = ByteBufferAllocator().buffer(capacity: body.count + 448 + extraLines.count)
         out.write(capacity: 384 + extraLines.count) { writer in
             writer.append(statusLine: error.status)
             writer.append("content-type: application/json\r\ncontent-length: ")
-            writer.append(decimal: Int64(body.utf8.count))
+            writer.append(decimal: Int64(body.count))
             writer.append("\r\n")
             writer.append(dateLine)
             if let requestID {
@@ -55,7 +57,7 @@ enum ErrorAnswer {
             writer.append(persistence.headerLine)
             writer.append("\r\n")
         }
-        if !isHead { out.writeString(body) }
+        if !isHead { out.writeBytes(body) }
         return out
     }
 }

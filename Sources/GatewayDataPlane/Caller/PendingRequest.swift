@@ -7,7 +7,7 @@ import Synchronization
 /// A request whose head is whole and whose body may still be coming.
 final class PendingRequest {
     enum Purpose {
-        case call(CallKind, KeyEntry, pathModel: String?)
+        case call(CallKind, KeyEntry, CallOrigin?)
         case control(ControlRequest)
     }
 
@@ -69,16 +69,19 @@ final class PendingRequest {
     }
 
     /// Finds out what the request is for. A call's key is checked here, before its body is read.
+    /// - Parameter errorFormat: set to that of the call's caller.
     static func begin(
-        _ head: RequestHead, bytes: ByteBuffer, loop: LoopContext, receivedAt: UInt64, last: inout LastCredential
+        _ head: RequestHead, bytes: ByteBuffer, loop: LoopContext, receivedAt: UInt64, last: inout LastCredential,
+        errorFormat: inout WireFormat
     ) -> Beginning {
         bytes.withUnsafeReadableBytes { raw in
             let configuration = loop.configuration
-            if head.method == .post, case .call(let kind, let pathModel) = Endpoint.find(raw, target: head.target) {
+            if head.method == .post, case .call(let kind, let path) = Endpoint.find(raw, target: head.target) {
+                errorFormat = kind.errorFormat
                 let entry: KeyEntry
                 switch Authenticate.entry(
-                    raw, head: head, keys: loop.keys, now: loop.wallTime(atNanoseconds: receivedAt),
-                    last: &last)
+                    raw, head: head, kind: kind, keys: loop.keys,
+                    now: loop.wallTime(atNanoseconds: receivedAt), last: &last)
                 {
                 case .refused(let error): return .refused(error)
                 case .unknown(let digest): return .unknownKey(digest)
@@ -88,13 +91,18 @@ final class PendingRequest {
                     return .refused(error)
                 }
                 var model: String?
-                if !pathModel.isEmpty {
-                    guard let decoded = percentDecoded(raw[pathModel]) else { return .refused(.badPath) }
+                if !path.model.isEmpty {
+                    guard let decoded = percentDecoded(raw[path.model]) else { return .refused(.badPath) }
                     model = decoded
+                }
+                let carried = kind == .messages ? Self.carriedLines(raw, head: head) : []
+                var origin: CallOrigin?
+                if model != nil || !carried.isEmpty {
+                    origin = CallOrigin(model: model, stream: path.stream, carriedLines: carried)
                 }
                 return .begun(
                     PendingRequest(
-                        purpose: .call(kind, entry, pathModel: model), head: head, receivedAt: receivedAt, loop: loop,
+                        purpose: .call(kind, entry, origin), head: head, receivedAt: receivedAt, loop: loop,
                         bytesMax: configuration.requestBodyBytesMax))
             }
             let exchange = Self.exchange(head, bytes: raw)
@@ -107,6 +115,23 @@ final class PendingRequest {
                     purpose: .control(exchange), head: head, receivedAt: receivedAt, loop: loop,
                     bytesMax: bytesMax))
         }
+    }
+
+    /// Anthropic's version and beta are part of what is asked for, not of the connection. Values were verified when the
+    /// head was parsed. Empty: no version is named, so that of the deployment holds.
+    private static func carriedLines(_ bytes: UnsafeRawBufferPointer, head: RequestHead) -> [UInt8] {
+        var lines: [UInt8] = []
+        var hasVersion = false
+        var headers = HeaderIterator(bytes, headBytes: head.headBytes)
+        while let (name, value) = headers.next() {
+            let isVersion = HeaderName.equals(bytes, name, "anthropic-version")
+            guard isVersion || HeaderName.equals(bytes, name, "anthropic-beta") else { continue }
+            // Two versions would be none.
+            if isVersion, hasVersion { continue }
+            hasVersion = hasVersion || isVersion
+            lines += Array(bytes[name]) + Array(": ".utf8) + Array(bytes[value]) + Array("\r\n".utf8)
+        }
+        return hasVersion ? lines : []
     }
 
     private static func bodyRefusal(_ head: RequestHead, bytes: UnsafeRawBufferPointer, bytesMax: Int) -> GatewayError?

@@ -161,7 +161,7 @@ extension Call {
         let bytes = Int64(self.body.readableBytes)
         let modelInput = price.price.maxInputTokens ?? .max
         var input = min(bytes, modelInput)
-        if self.body.withUnsafeReadableBytes({ Admit.mayPointElsewhere($0) }) {
+        if self.body.withUnsafeReadableBytes({ Admit.mayPointElsewhere($0, kind: self.kind) }) {
             input = price.price.maxInputTokens ?? max(bytes, Admit.inputTokensCap)
         }
         guard self.kind != .embedding else {
@@ -201,11 +201,22 @@ enum Admit {
     private static let pointers: [StaticString] = [
         "image_url\"", "input_image\"", "file\"", "input_file\"", "input_audio\"", "file_id\"",
     ]
+    /// The same in other formats, with what makes the provider read more than it was sent.
+    private static let otherPointers: [StaticString] = [
+        "image\"", "document\"", "file\"", "file_id\"", "url\"", "uri\"", "fileUri\"", "file_uri\"", "input_image\"",
+        "input_file\"", "input_audio\"", "item_reference\"", "previous_response_id\"", "conversation\"", "prompt\"",
+        "inlineData\"", "inline_data\"", "fileData\"", "file_data\"", "cachedContent\"", "cached_content\"", "video\"",
+        "audio\"", "s3Location\"", "mcp_servers\"", "mcp\"", "container\"", "googleSearch\"", "google_search\"",
+        "urlContext\"", "url_context\"", "web_search", "web_fetch", "file_search\"", "code_interpreter\"",
+        "code_execution", "systemTool\"", "guardContent\"",
+    ]
+
     /// Before the last two digits of an escaped character that such a name may be written with.
     private static let escape: StaticString = "u00"
 
     /// Whether the body has parts whose tokens are not in it: images, files and audio by address or identifier.
-    static func mayPointElsewhere(_ body: UnsafeRawBufferPointer) -> Bool {
+    static func mayPointElsewhere(_ body: UnsafeRawBufferPointer, kind: CallKind) -> Bool {
+        let isOther = kind.rawValue > CallKind.embedding.rawValue
         func matches(_ text: StaticString, at index: Int) -> Bool {
             index + text.utf8CodeUnitCount <= body.count
                 && (0..<text.utf8CodeUnitCount).allSatisfy { body[index + $0] == text.utf8Start[$0] }
@@ -214,6 +225,10 @@ enum Admit {
             switch body[index] {
             case UInt8(ascii: "\""):
                 let next = index + 1
+                if isOther {
+                    if Self.otherPointers.contains(where: { matches($0, at: next) }) { return true }
+                    continue
+                }
                 guard next < body.count, body[next] == UInt8(ascii: "i") || body[next] == UInt8(ascii: "f") else {
                     continue
                 }
@@ -234,7 +249,7 @@ enum Admit {
         of key: KeyEntry, path: AdmissionPath, kind: CallKind, model: String, group: String
     ) -> GatewayError? {
         if let refusal = path.refusal { return refusal }
-        if !key.rules.routes.allowsAllCalls, !key.rules.routes.allows("/v1" + kind.path, family: .call) {
+        if !key.rules.routes.allowsAllCalls, !key.rules.routes.allows(kind.route, family: .call) {
             return key.rules.routes.refusal(of: kind.path)
         }
         return path.refusal(ofModel: model, group: group)

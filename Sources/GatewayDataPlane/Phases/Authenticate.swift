@@ -25,6 +25,19 @@ enum Authenticate {
         return bytes[head.xGoogAPIKey]
     }
 
+    /// `?key=`, as Google's clients may send it. Empty: none.
+    private static func keyInQuery(_ bytes: UnsafeRawBufferPointer, target: ByteRange) -> UnsafeRawBufferPointer {
+        let target = bytes[target]
+        guard let question = target.firstIndex(of: UInt8(ascii: "?")) else {
+            return UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+        for field in target[(question + 1)...].split(separator: UInt8(ascii: "&")) where field.starts(with: "key=".utf8)
+        {
+            return UnsafeRawBufferPointer(rebasing: field.dropFirst(4))
+        }
+        return UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
     /// SHA-256 of a presented secret.
     static func digest(of secret: UnsafeRawBufferPointer) -> KeyDigest {
         var hash = SHA256()
@@ -46,10 +59,11 @@ enum Authenticate {
 
     /// The key's entry when it may make calls at all.
     static func entry(
-        _ bytes: UnsafeRawBufferPointer, head: RequestHead, keys: KeyDirectory, now: UnixMicroseconds,
-        last: inout LastCredential
+        _ bytes: UnsafeRawBufferPointer, head: RequestHead, kind: CallKind, keys: KeyDirectory,
+        now: UnixMicroseconds, last: inout LastCredential
     ) -> Verdict {
-        let secret = Self.credential(bytes, head: head)
+        var secret = Self.credential(bytes, head: head)
+        if secret.isEmpty, kind == .generateContent { secret = Self.keyInQuery(bytes, target: head.target) }
         guard !secret.isEmpty else { return .refused(.missingKey) }
         guard let entry = last.entry(secret, keys: keys) else { return .unknown(Self.digest(of: secret)) }
         if let refusal = entry.refusal(now: now) { return .refused(refusal) }

@@ -47,12 +47,18 @@ enum EncodeRequest {
 
     /// The request in pieces: its head with small pieces of the body, and slices of the large ones.
     static func parts(call: Call, target: Target, edits: [Edit]) -> Parts {
-        let body = call.body
+        Self.parts(
+            head: target.deployment.requestHeads[Int(call.kind.rawValue)], body: call.body, edits: edits,
+            loop: call.loop)
+    }
+
+    /// The same with any head up to and with `content-length: `.
+    @inline(__always)
+    static func parts(head: [UInt8], body: ByteBuffer, edits: [Edit], loop: LoopContext) -> Parts {
         var length = body.readableBytes
         for edit in edits { length += edit.text.count - edit.range.count }
-        let head = target.deployment.requestHeads[Int(call.kind.rawValue)]
         let capacity = head.count + 32 + min(length, 2 * Self.copiedBytesMax)
-        var parts = Parts(last: call.loop.buffer(capacity: capacity))
+        var parts = Parts(last: loop.buffer(capacity: capacity))
         parts.begin(head: head, length: length)
         var position = 0
         for edit in edits {

@@ -40,7 +40,7 @@ extension Call {
 
     /// Nothing was sent, so this was no attempt: another deployment of the group that has not been asked, then the
     /// groups it falls back to, then the caller gets `error`.
-    private func gotNoPlace(_ error: GatewayError) {
+    func gotNoPlace(_ error: GatewayError) {
         self.attempt -= 1
         self.attemptsInGroup -= 1
         if let group = self.group, self.triedTargets.count < group.targets.count, group.targets.count > 1 {
@@ -71,6 +71,11 @@ extension Call {
                 GatewayError(
                     status: 400, type: "invalid_request_error", param: "model", origin: .caller,
                     message: "\(target.deployment.provider.name) does not serve \(self.kind.path). Use another model."))
+        }
+        if target.deployment.plainKinds & (1 << self.kind.rawValue) == 0 {
+            guard self.translateRequest(for: target) else { return }
+        } else if self.attempt > 0 {
+            self.translation = nil
         }
         if let connection = pool.take(now: now) {
             self.send(to: target, on: connection)
@@ -104,6 +109,13 @@ extension Call {
         self.attemptStartedAt = self.loop.nanoseconds()
         guard self.recordIntent(to: target) else { return connection.becomeIdle() }
         let deployment = target.deployment
+        if let translation = self.translation {
+            self.asksForUsage = false
+            self.phase = .sent
+            self.upstream = connection
+            var parts = self.translatedParts(translation, to: target)
+            return connection.begin(self, parts: &parts)
+        }
         self.asksForUsage = EncodeRequest.asksForUsage(deployment, kind: self.kind, scan: self.scan)
         let edits = EncodeRequest.edits(
             for: deployment, scan: self.scan, body: self.body, asksForUsage: self.asksForUsage)

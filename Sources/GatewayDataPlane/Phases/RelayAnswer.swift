@@ -1,5 +1,6 @@
 import GatewayCore
 import GatewayRouting
+import GatewayTranslation
 import GatewayWire
 import NIOCore
 
@@ -12,7 +13,8 @@ extension Call {
         self.lastReadAt = self.firstByteAt
         self.answerHead = head
         self.answerHeadBytes = bytes
-        if head.isEventStream, !head.hasNoBody, (200..<300).contains(head.status) {
+        let isStream = self.translation.map { self.isTranslatedStream(head, bytes: bytes, $0) } ?? head.isEventStream
+        if isStream, !head.hasNoBody, (200..<300).contains(head.status) {
             self.startStream()
         } else {
             self.phase = .holding
@@ -51,6 +53,12 @@ extension Call {
         let outcome: AttemptOutcome
         let error: GatewayError
         switch failure {
+        case .answerTooLarge:
+            outcome = .responseInvalid
+            error = GatewayError(
+                status: 502, type: "upstream_error", origin: .upstream,
+                message: "The provider's answer is larger than \(self.loop.configuration.answerHeldBytesMax) bytes and "
+                    + "cannot be translated. An operator can raise answer_held_bytes_max.")
         case .eventTooLarge:
             outcome = .responseInvalid
             error = GatewayError(
@@ -125,6 +133,7 @@ extension Call {
         }
         guard self.held.readableBytes > self.loop.configuration.answerHeldBytesMax else { return }
         if (200..<300).contains(self.answerHead.status) {
+            if self.translation != nil { return self.upstreamFailedTooLarge() }
             self.startLarge()
         } else {
             // An error text of that size is no error text: the refusal stands, its words do not.
@@ -139,6 +148,7 @@ extension Call {
     private func answerHeld() {
         let status = self.answerHead.status
         guard (200..<300).contains(status) else { return self.answerRefused(status: status) }
+        if let translation = self.translation { return self.answerTranslated(translation) }
         let scan = self.held.withUnsafeReadableBytes { JSONScanner.scanAnswer($0) }
         var contentBytes = 0
         // With usage the text is counted for learning only, of which some calls give enough.
@@ -155,10 +165,14 @@ extension Call {
     }
 
     /// The provider said no: nothing is charged, and another attempt may follow.
-    private func answerRefused(status: Int) {
+    /// - Parameter failure: what it said inside an answer of status 2xx. `nil`: its status says it.
+    func answerRefused(status: Int, failure: ProviderFailure? = nil) {
         self.settle(.upstreamRefused, status: status, reported: nil, contentBytes: 0)
-        let retryAfter = self.answerHeadBytes.withUnsafeReadableBytes { bytes in
+        var retryAfter = self.answerHeadBytes.withUnsafeReadableBytes { bytes in
             Int(String(decoding: bytes[self.answerHead.retryAfter], as: UTF8.self)).map { max(0, min($0, 86_400)) }
+        }
+        if retryAfter == nil, self.translation != nil {
+            retryAfter = (failure ?? self.readFailure()).retryAfterSeconds
         }
         self.attemptFailed(
             .upstreamRefused, status: status, retryAfter: retryAfter,
@@ -183,12 +197,9 @@ extension Call {
     /// not the caller's.
     func answerUpstreamError(_ error: GatewayError) {
         self.phase = .done
-        if self.answerHead.status == 401 {
-            return self.caller.answer(
-                GatewayError(
-                    status: 401, type: "authentication_error", origin: .upstream,
-                    message: "The provider refused the gateway's credentials. An operator has to check the api_key of "
-                        + "this model's deployment."), for: self)
+        if self.answerHead.status == 401 { return self.caller.answer(.credentialsRefused, for: self) }
+        if let translation = self.translation, !translation.isStraight {
+            return self.answerTranslatedError(translation, error)
         }
         guard self.answerHead.status >= 400,
             self.held.getInteger(at: self.held.readerIndex, as: UInt8.self) == UInt8(ascii: "{")
@@ -199,6 +210,13 @@ extension Call {
     }
 
     // MARK: Answers too large to be held
+
+    /// What is not whole cannot be translated.
+    private func upstreamFailedTooLarge() {
+        let upstream = self.upstream
+        upstream?.cancel()
+        self.upstreamFailed(.answerTooLarge)
+    }
 
     private func startLarge() {
         self.phase = .relayingLarge
@@ -253,7 +271,9 @@ extension Call {
     private var hasKnownLength: Bool { !self.answerHead.isChunked && self.answerHead.contentLength >= 0 }
 
     /// Whether nothing but the connection's end would tell the caller that the answer is over.
-    var answerEndsWithConnection: Bool { !self.isHTTP11 && (self.stream != nil || !self.hasKnownLength) }
+    var answerEndsWithConnection: Bool {
+        !self.isHTTP11 && (self.stream != nil || self.translation?.hasStream ?? false || !self.hasKnownLength)
+    }
 
     /// Whether the caller's answer is chunked: its length is not known and the caller speaks HTTP/1.1.
     var answersChunked: Bool {

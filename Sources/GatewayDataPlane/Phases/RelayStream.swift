@@ -110,7 +110,10 @@ extension Call {
         self.phase = .streaming
         // Nothing is tried again from here on, so the request is no longer needed.
         self.loop.recycle(&self.body)
-        self.stream = StreamRelay(dropsUsageEvents: self.asksForUsage, eventBytesMax: Self.eventBytesMax)
+        self.translation?.beginStream()
+        if self.translation?.isStraight ?? true {
+            self.stream = StreamRelay(dropsUsageEvents: self.asksForUsage, eventBytesMax: Self.eventBytesMax)
+        }
         var head = self.loop.buffer(capacity: AnswerHead.bytesMax(for: self))
         AnswerHead.write(to: &head, for: self, status: self.answerHead.status, length: nil)
         self.outgoingHead = head
@@ -136,13 +139,24 @@ extension Call {
 
     /// Takes `out`, which `openRelay` gave, and which is empty afterwards or of no more use.
     func relay(_ out: inout ByteBuffer, from base: Int) {
+        if let translation = self.translation {
+            guard translation.isStraight else { return self.relayTranslated(&out, translation) }
+            out.withUnsafeReadableBytes {
+                self.readStraight(UnsafeRawBufferPointer(rebasing: $0[base...]), translation)
+            }
+        }
         if self.stream?.close(&out, from: base) != nil {
             let upstream = self.upstream
             upstream?.cancel()
             return self.upstreamFailed(.eventTooLarge)
         }
-        if self.stream?.scanner.sawDone == true, !self.isSettled { self.settleStream() }
+        if self.translation == nil, self.stream?.scanner.sawDone == true, !self.isSettled { self.settleStream() }
         guard out.writerIndex > StreamRelay.sizeBytes else { return }
+        self.appendFramed(&out)
+    }
+
+    /// Takes `out`, whose first `sizeBytes` are free, and puts it behind what is to go out.
+    func appendFramed(_ out: inout ByteBuffer) {
         if self.answersChunked {
             out.frameAsChunk(payloadFrom: StreamRelay.sizeBytes)
         } else {
@@ -160,6 +174,7 @@ extension Call {
 
     func streamEnded(byClose: Bool) {
         if let last = self.stream?.scanner.finish() { self.forwardLast(last) }
+        if let translation = self.translation { return self.translatedStreamEnded(translation) }
         guard let scanner = self.stream?.scanner else { return }
         let isWhole = scanner.sawDone || scanner.sawFinish || scanner.sawError
         guard isWhole || self.isSettled else { return self.upstreamFailed(.cut) }
@@ -176,12 +191,7 @@ extension Call {
         out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
         out.writeBuffer(&pending)
         out.writeStaticString("\n\n")
-        if self.answersChunked {
-            out.frameAsChunk(payloadFrom: StreamRelay.sizeBytes)
-        } else {
-            out.moveReaderIndex(to: StreamRelay.sizeBytes)
-        }
-        self.append(&out)
+        self.appendFramed(&out)
     }
 
     private func settleStream() {
@@ -206,10 +216,10 @@ extension Call {
     /// The answer has begun and cannot be finished: the caller gets an error event and a connection that ends without
     /// the last chunk, so that nothing looks complete.
     func abortAnswer(_ error: GatewayError) {
-        if case .streaming = self.phase {
-            var out = self.loop.buffer(capacity: 1024)
+        if case .streaming = self.phase, case let event = self.abortEvent(error), !event.isEmpty {
+            var out = self.loop.buffer(capacity: event.count + 64)
             out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
-            out.writeString("data: \(error.body)\n\n")
+            out.writeBytes(event)
             if self.answersChunked {
                 out.frameAsChunk(payloadFrom: StreamRelay.sizeBytes)
             } else {

@@ -18,6 +18,7 @@ extension Call {
     /// Settles an attempt that ended before its answer did.
     func settleUnfinished(_ outcome: AttemptOutcome) {
         guard !self.isSettled else { return }
+        if let translation = self.translation { return self.settleUnfinishedTranslated(outcome, translation) }
         let scanner = self.stream?.scanner
         var reported = scanner?.lastUsage ?? self.largeUsage?.usage
         var contentBytes = scanner?.contentBytesTotal ?? self.largeContentBytes
@@ -48,6 +49,8 @@ extension Call {
                 target.figures.learn(
                     inputBytes: self.scan.inputTextBytes, outputBytes: contentBytes, usage: usage)
             }
+        } else if let settled = self.settledTranslated(outcome, contentBytes: contentBytes, figures: target.figures) {
+            (usage, flags) = settled
         } else if outcome == .upstreamRefused || outcome == .connectFailed {
             flags = .measured
         } else {
@@ -56,7 +59,7 @@ extension Call {
             flags = .estimated
         }
         if outcome != .finished, outcome != .callerLeft, outcome != .draining { flags.formUnion(.error) }
-        let tier = reported?.serviceTier ?? .standard
+        let tier = reported?.serviceTier ?? self.translation?.usage?.serviceTier ?? .standard
         var route = deployment.route
         var cost = NanoUSD.zero
         if deployment.reportsCost, let reported, let charged = deployment.provider.reportedCost(reported) {
@@ -79,6 +82,20 @@ extension Call {
         self.record(event, figures: target.figures)
         self.settledCost = cost
         self.settledAt = now
+    }
+
+    /// What a provider of another format than OpenAI's chat reported. `nil`: nothing, or there is none.
+    private func settledTranslated(
+        _ outcome: AttemptOutcome, contentBytes: Int, figures: DeploymentFigures
+    ) -> (usage: TokenUsage, flags: UsageFlags)? {
+        guard let translation = self.translation else { return nil }
+        let isFinished = outcome == .finished
+        let settled = translation.settled(
+            isFinished: isFinished, estimatedOutput: figures.outputTokens(bytes: contentBytes))
+        if isFinished, contentBytes > 0, let settled {
+            figures.learn(inputBytes: self.scan.inputTextBytes, outputBytes: contentBytes, usage: settled.usage)
+        }
+        return settled
     }
 
     private func record(_ event: UsageEvent, figures: DeploymentFigures) {

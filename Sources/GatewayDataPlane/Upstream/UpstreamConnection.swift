@@ -13,6 +13,8 @@ enum UpstreamFailure {
     case invalid(HTTPFault)
     /// One event of its stream is larger than what is held.
     case eventTooLarge
+    /// The whole answer is larger than what is held, and has to be whole to be translated.
+    case answerTooLarge
     case timedOut
 }
 

@@ -93,6 +93,8 @@ final class ProviderConnection {
 
     func send(_ text: String) throws { try self.socket.write(text, before: Deadline(within: .seconds(20))) }
 
+    func send(bytes: [UInt8]) throws { try self.socket.write(bytes, before: Deadline(within: .seconds(20))) }
+
     /// A whole answer in JSON.
     func answer(_ body: String, status: Int = 200, headers: [String] = []) throws {
         let lines = ["HTTP/1.1 \(status) Scripted", "Content-Type: application/json"] + headers

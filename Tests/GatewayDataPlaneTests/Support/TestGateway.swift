@@ -43,19 +43,23 @@ struct GatewaySetup: Sendable {
     mutating func add(
         _ group: String, port: Int, model: String? = nil, id: String? = nil, inFlightMax: Int? = nil,
         waitingMax: Int? = nil, usage: StreamUsageSupport = .onRequest, answer: BuiltInAnswer? = nil,
-        isTLS: Bool = false
+        isTLS: Bool = false, provider: String = "openai", dropsUnsupported: Bool = false
     ) {
-        self.deployments.append(
+        // What the others add to the path begins with a version.
+        let basePath = provider == "openai" ? "/v1" : ""
+        var deployment =
             DeploymentConfiguration(
-                modelGroup: group, provider: "openai", model: model ?? "up-\(group)",
+                modelGroup: group, provider: provider, model: model ?? "up-\(group)",
                 deploymentID: id ?? "id-\(self.deployments.count)",
                 address: answer == nil
-                    ? UpstreamAddress(isTLS: isTLS, host: "127.0.0.1", port: port, basePath: "/v1") : nil,
+                    ? UpstreamAddress(isTLS: isTLS, host: "127.0.0.1", port: port, basePath: basePath) : nil,
                 authentication: (header: "Authorization", value: Secret("Bearer sk-provider")), extraHeaders: [],
                 weight: 1,
                 limits: DeploymentLimits(
                     inFlightMax: inFlightMax, waitingMax: waitingMax, totalTimeout: nil, streamTimeout: nil),
-                streamUsage: usage, answer: answer, verifiesTLS: true, authorityFile: nil))
+                streamUsage: usage, answer: answer, verifiesTLS: true, authorityFile: nil)
+        deployment.dropsUnsupported = dropsUnsupported
+        self.deployments.append(deployment)
     }
 }
 
@@ -137,14 +141,16 @@ final class TestGateway: Sendable {
     }
 
     static func snapshot(_ setup: GatewaySetup, former: RuntimeSnapshot?) throws -> RuntimeSnapshot {
-        let provider = try #require(Provider.named("openai"))
         let price = setup.isPriced ? Self.price : nil
         return RuntimeSnapshot(
             routing: RoutingConfiguration(
                 deployments: setup.deployments, aliases: setup.aliases, retriesMax: setup.retriesMax,
                 fallbacks: setup.fallbacks, cooldown: setup.cooldown),
-            deployments: setup.deployments.map {
-                PricedDeployment(configuration: $0, provider: provider, price: price)
+            deployments: try setup.deployments.map { deployment in
+                let provider = try #require(Provider.named(deployment.provider))
+                return PricedDeployment(
+                    configuration: deployment, provider: provider.variant(forModel: deployment.model).provider,
+                    price: price)
             },
             former: former, budgetExceededStatus: 422, priceLookup: { _, _ in nil })
     }

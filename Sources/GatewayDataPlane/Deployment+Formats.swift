@@ -1,0 +1,84 @@
+import GatewayCore
+import GatewayProviders
+import GatewayRouting
+import GatewayWire
+
+/// How a deployment takes conversations: in the caller's own format where its provider has that, else in the provider's.
+struct DeploymentFormats: Sendable {
+    /// One bit per `CallKind.rawValue`: served, in whatever format.
+    let supportedKinds: UInt8
+    /// Of these, those whose bytes go as they are to the path behind the base address that OpenAI's API has.
+    let plainKinds: UInt8
+    /// By `WireFormat.rawValue`; empty: not spoken.
+    private let heads: [Heads]
+
+    private struct Heads: Sendable {
+        /// The head of a call without and with a stream, up to the lines that a caller may bring itself.
+        var whole: [UInt8] = []
+        var stream: [UInt8] = []
+    }
+
+    /// Lines that calls carry whose caller brought none: `anthropic-version`.
+    private let fixedLines: [UInt8]
+    private let chatFormat: WireFormat
+    private let nativeFormats: WireFormatSet
+
+    init(provider: Provider, configuration: DeploymentConfiguration) {
+        self.chatFormat = provider.chatFormat
+        self.nativeFormats = provider.nativeFormats
+        let nativeFormats = provider.nativeFormats
+        var supported: UInt8 = 0
+        var plain: UInt8 = 0
+        for kind in CallKind.allCases where provider.supports(kind) {
+            supported |= 1 << kind.rawValue
+            let isPlain =
+                kind == .chatCompletion
+                ? provider.chatFormat == .openAIChat || nativeFormats.contains(.openAIChat) : kind.wireFormat == nil
+            if isPlain { plain |= 1 << kind.rawValue }
+        }
+        self.supportedKinds = supported
+        self.plainKinds = plain
+        self.heads = WireFormat.allCases.map { format in
+            guard format == provider.chatFormat || nativeFormats.contains(format) else { return Heads() }
+            return Heads(
+                whole: Deployment.headStart(
+                    path: provider.path(for: format, model: configuration.model, isStream: false), configuration),
+                stream: Deployment.headStart(
+                    path: provider.path(for: format, model: configuration.model, isStream: true), configuration))
+        }
+        self.fixedLines = Array(provider.headers.map { "\($0.name): \($0.value)\r\n" }.joined().utf8)
+    }
+
+    /// The format in which a conversation in `format` goes to the provider.
+    func target(of format: WireFormat) -> WireFormat {
+        self.nativeFormats.contains(format) ? format : self.chatFormat
+    }
+
+    /// The request's head up to and with `content-length: `.
+    /// - Parameter carried: lines of the caller's own in place of the fixed ones. Empty: none.
+    func head(of format: WireFormat, isStream: Bool, carried: [UInt8]) -> [UInt8] {
+        let heads = self.heads[Int(format.rawValue)]
+        var head = isStream ? heads.stream : heads.whole
+        head += carried.isEmpty ? self.fixedLines : carried
+        return head + Array("content-length: ".utf8)
+    }
+}
+
+extension Deployment {
+    /// A request's head as far as it is the same for all calls.
+    /// - Parameter path: behind the base address, with a query where the format has one.
+    static func headStart(path: String, _ configuration: DeploymentConfiguration) -> [UInt8] {
+        guard let address = configuration.address else { return [] }
+        let isDefaultPort = address.port == (address.isTLS ? 443 : 80)
+        let host = address.host.contains(":") ? "[\(address.host)]" : address.host
+        var head = "POST \(address.basePath)\(path) HTTP/1.1\r\n"
+        head += "host: \(host)\(isDefaultPort ? "" : ":\(address.port)")\r\n"
+        if let authentication = configuration.authentication {
+            head += "\(authentication.header): \(authentication.value.reveal())\r\n"
+        }
+        // Usage is read from the answer, so it must not come compressed.
+        head += "content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: martlet\r\n"
+        for header in configuration.extraHeaders { head += "\(header.name): \(header.value)\r\n" }
+        return Array(head.utf8)
+    }
+}

@@ -94,6 +94,7 @@ package struct ConfigurationLoader: Sendable {
         ).read(into: &diagnostics)
         var settings = Settings(routing: routing)
         settings.prices = models.prices
+        settings.providers = models.providers
         settings.modelInfo = models.modelInfo
         SettingsReader(root: expanded, environment: variables, overrides: overrides)
             .apply(to: &settings, into: &diagnostics)
@@ -184,6 +185,7 @@ extension Settings {
         }
         self.routing.deployments += models.deployments
         self.prices.merge(models.prices) { former, _ in former }
+        self.providers.merge(models.providers) { former, _ in former }
         self.modelInfo.merge(models.modelInfo) { former, _ in former }
     }
 }

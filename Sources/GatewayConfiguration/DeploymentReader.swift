@@ -12,6 +12,7 @@ struct DeploymentReader {
     private(set) var deployments: [DeploymentConfiguration] = []
     private(set) var prices: [String: DeploymentPrice] = [:]
     private(set) var modelInfo: [String: ModelInfo] = [:]
+    private(set) var providers: [String: Provider] = [:]
     /// `model_name` of entries that gave no deployment because of an error.
     private(set) var failedGroups: Set<String> = []
     /// Entries as read, until weights are settled per group.
@@ -86,6 +87,7 @@ struct DeploymentReader {
         self.deployments.removeLast()
         self.weights.removeLast()
         self.prices[identifier] = nil
+        self.providers[identifier] = nil
         self.modelInfo[identifier] = nil
     }
 
@@ -128,6 +130,7 @@ struct DeploymentReader {
             reader.deployment(group: group, target: target, identifier: identifier, into: &diagnostics))
         self.weights.append(EntryWeights(parameters, position: entry.position, keyPath: path))
         let info = entry["model_info"]
+        self.providers[identifier] = target.definition
         self.prices[identifier] = DeploymentPrice(
             provider: target.provider, model: info?["base_model"]?.scalar?.text ?? target.model,
             override: override)

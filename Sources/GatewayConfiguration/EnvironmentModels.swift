@@ -8,14 +8,18 @@ struct EnvironmentModels {
 
     func settings(into diagnostics: inout DiagnosticCollector) -> Settings {
         var deployments: [DeploymentConfiguration] = []
+        var providers: [String: Provider] = [:]
         for provider in Provider.all {
+            let provider = provider.placed(parameter: { _ in nil }, environment: { self.environment[$0] })
             guard self.isConfigured(provider) else { continue }
             guard let deployment = self.deployment(provider, into: &diagnostics) else { continue }
             deployments.append(deployment)
+            providers[deployment.deploymentID] = provider
             guard provider.name == "openai" else { continue }
             var bare = deployment
             bare.modelGroup = "*"
             bare.deploymentID = "environment-openai-any"
+            providers[bare.deploymentID] = provider
             deployments.append(bare)
         }
         self.reportUnused(hasModels: !deployments.isEmpty, into: &diagnostics)
@@ -25,6 +29,7 @@ struct EnvironmentModels {
             fallbacks: [],
             cooldown: RoutingReader.cooldownDefault)
         var settings = Settings(routing: routing)
+        settings.providers = providers
         for deployment in deployments {
             settings.prices[deployment.deploymentID] = DeploymentPrice(
                 provider: deployment.provider, model: deployment.model, override: nil)

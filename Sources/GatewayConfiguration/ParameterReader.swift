@@ -49,7 +49,16 @@ struct ParameterReader {
         do throws(ProviderError) {
             let (provider, name) = try Provider.resolve(
                 modelString: model.text, customProvider: custom?.text)
-            return Target(provider: provider.name, model: name, answer: answer, definition: provider)
+            guard provider.pathStyle != .bedrockInvoke else {
+                diagnostics.error(
+                    node.position, "\(self.keyPath).model", "Bedrock's invoke route is not served",
+                    mend: "leave out `invoke/`: the model is then called by Converse")
+                return nil
+            }
+            return Target(
+                provider: provider.name, model: name, answer: answer,
+                definition: provider.placed(
+                    parameter: { self.parameters[$0]?.scalar?.text }, environment: { self.environment[$0] }))
         } catch {
             // A built-in answer needs no provider that can be called, only a name for the ledger.
             if answer != nil { return Self.unresolved(model.text, custom: custom?.text, answer: answer) }
@@ -111,7 +120,7 @@ struct ParameterReader {
                     mend: "remove line breaks and control characters")
             }
         }
-        return DeploymentConfiguration(
+        var deployment = DeploymentConfiguration(
             modelGroup: group, provider: target.provider, model: target.model, deploymentID: identifier,
             address: needsProvider ? self.address(target, into: &diagnostics) : nil,
             authentication: needsProvider ? self.authentication(target, into: &diagnostics) : nil,
@@ -119,6 +128,9 @@ struct ParameterReader {
             streamUsage: StreamUsageSupport(target.definition?.streamUsage ?? .onRequest),
             answer: target.answer,
             verifiesTLS: tls.verifies, authorityFile: tls.authorityFile)
+        deployment.dropsUnsupported =
+            self.parameters["drop_params"]?.scalar?.boolean ?? self.defaults.dropsUnsupported
+        return deployment
     }
 
     private var limits: DeploymentLimits {
@@ -170,7 +182,7 @@ struct ParameterReader {
         let node = self.parameters["api_key"]
         guard let key = node?.scalar?.text ?? provider.apiKey(environment: { self.environment[$0] })
         else {
-            guard provider.requiresKey else { return nil }
+            guard provider.requiresKey || provider.signing != .none else { return nil }
             let names = provider.apiKeyVariables.joined(separator: " or ")
             diagnostics.error(
                 self.parameters.position, "\(self.keyPath).api_key",

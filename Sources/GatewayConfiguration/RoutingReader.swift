@@ -6,10 +6,12 @@ struct RoutingDefaults {
     var inFlightMax: Int?
     var streamTimeout: Duration?
     var verifyTLS: ConfigurationScalar?
+    var dropsUnsupported = false
 
     init(root: ConfigurationNode, environment: [String: String]) {
         let router = root["router_settings"]
         self.inFlightMax = router?["default_max_parallel_requests"]?.scalar?.integer
+        self.dropsUnsupported = root["litellm_settings"]?["drop_params"]?.scalar?.boolean ?? false
         self.streamTimeout = router?["stream_timeout"]?.seconds
         let variable = VariableLookup(environment: environment).value("SSL_VERIFY").map {
             ConfigurationScalar(text: $0.value, isPlain: false, isFromEnvironment: true)

@@ -1,5 +1,6 @@
 import GatewayDataPlane
 import GatewayPostgres
+import GatewayProviders
 import GatewayRedis
 import GatewayRouting
 
@@ -10,6 +11,9 @@ package struct Settings: Sendable {
     package var routing: RoutingConfiguration
     /// By deployment identifier; every deployment has an entry.
     package var prices: [String: DeploymentPrice] = [:]
+    /// By deployment: its provider as it serves that model, with region, project and version filled in. None for
+    /// built-in answers whose provider is not one of ours.
+    package var providers: [String: Provider] = [:]
     /// What `model_info` says for people and listings, by deployment identifier; every deployment has an entry.
     package var modelInfo: [String: ModelInfo] = [:]
     package var ledger = LedgerSettings()

@@ -51,7 +51,8 @@ struct SnapshotBuilder {
 
     func snapshot(former: RuntimeSnapshot?) throws -> RuntimeSnapshot {
         let deployments = try self.settings.routing.deployments.map { deployment in
-            guard let provider = Provider.named(deployment.provider) ?? Self.demoProvider else {
+            let known = self.settings.providers[deployment.deploymentID] ?? Provider.named(deployment.provider)
+            guard let provider = known ?? Self.demoProvider else {
                 throw StartError(message: "The provider \(deployment.provider) is not known.")
             }
             return PricedDeployment(

@@ -74,11 +74,17 @@ extension ConfigurationSchema {
         rows(
             "mock_response", .text,
             .supported("This text answers every call; the provider is not called.")),
-        rows("api_version", .text, .withoutEffect("only Azure has versions")),
+        rows("api_version", .text, .supported("Azure's `api-version`; `v1` is the API without versions.")),
+        rows("aws_region_name", .text, .supported("Region of Bedrock.")),
+        rows(
+            "vertex_project vertex_ai_project vertex_location vertex_ai_location", .text,
+            .supported("Project and location of Vertex AI.")),
+        rows("snowflake_account_id", .text, .supported("Account of Snowflake.")),
         rows(
             "aws_* vertex_* azure_* watsonx_* tenant_id client_id client_secret region_name", .any,
             .unsupported(
-                "this version calls providers that speak OpenAI's API with a key; remove the entry")),
+                "this version calls providers with a key or a bearer token; put it into `api_key` and remove the entry")
+        ),
         rows(
             "use_litellm_proxy configurable_clientside_auth_params", .any,
             .unsupported("callers cannot choose the provider's address or key; remove the key")),
@@ -122,7 +128,11 @@ extension ConfigurationSchema {
                 "Price in US dollars per unit (token, second, image, ...); wins over the price catalogue."))
 
     private static let bodyParameterKeys: [Key] = join(
-        rows("drop_params", .boolean, .withoutEffect(Self.untouched)),
+        rows(
+            "drop_params", .boolean,
+            .supported(
+                "What another provider's format cannot express is left out instead of refused; wins over the "
+                    + "setting for all.")),
         rows(
             "merge_reasoning_content_in_choices", .boolean, .unsupported("answers pass through untouched")
         ),

@@ -16,7 +16,10 @@ extension ConfigurationSchema {
             "budget_exceeded_status_code", .choice(["400", "402", "422", "429"]),
             .supported("HTTP status when a budget is spent.")),
         rows("require_auth_for_metrics_endpoint", .boolean, .supported("`/metrics` asks for a key.")),
-        rows("drop_params modify_params", .boolean, .withoutEffect(Self.untouched)),
+        rows(
+            "drop_params", .boolean,
+            .supported("What another provider's format cannot express is left out instead of refused.")),
+        rows("modify_params", .boolean, .withoutEffect(Self.untouched)),
         rows(
             "set_verbose suppress_debug_info debug telemetry", .any,
             .withoutEffect("use `martlet.log_level`")),

@@ -41,13 +41,13 @@ struct EnvironmentModels {
 
     /// A key that is set but serves nothing is worth a word: its owner expects models.
     private func reportUnused(hasModels: Bool, into diagnostics: inout DiagnosticCollector) {
-        let used = Set(Provider.all.flatMap(\.apiKeyVariables))
+        let used = Set(Provider.all.filter { self.isConfigured($0) }.flatMap(\.apiKeyVariables))
         for name in Self.nativeKeyVariables
         where !used.contains(name) && !(self.environment[name] ?? "").isEmpty {
             diagnostics.warning(
-                .environment, name, "\(name) is set, but its provider is not supported by this version",
+                .environment, name, "\(name) is set, but its provider is not supported, or needs an address besides",
                 mend: hasModels
-                    ? nil : "only the demo model is served; set OPENAI_API_KEY or another supported key")
+                    ? nil : "only the demo model is served; set AZURE_API_BASE for Azure, or another supported key")
         }
     }
 

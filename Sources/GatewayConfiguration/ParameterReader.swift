@@ -128,6 +128,7 @@ struct ParameterReader {
             streamUsage: StreamUsageSupport(target.definition?.streamUsage ?? .onRequest),
             answer: target.answer,
             verifiesTLS: tls.verifies, authorityFile: tls.authorityFile)
+        deployment.awsKeyPair = needsProvider && deployment.authentication == nil ? self.awsKeyPair(target) : nil
         deployment.dropsUnsupported =
             self.parameters["drop_params"]?.scalar?.boolean ?? self.defaults.dropsUnsupported
         return deployment
@@ -182,7 +183,7 @@ struct ParameterReader {
         let node = self.parameters["api_key"]
         guard let key = node?.scalar?.text ?? provider.apiKey(environment: { self.environment[$0] })
         else {
-            guard provider.requiresKey || provider.signing != .none else { return nil }
+            guard provider.requiresKey || provider.signing != .none, self.awsKeyPair(target) == nil else { return nil }
             let names = provider.apiKeyVariables.joined(separator: " or ")
             diagnostics.error(
                 self.parameters.position, "\(self.keyPath).api_key",
@@ -203,6 +204,21 @@ struct ParameterReader {
         }
         let header = provider.authenticationHeader(key: key)
         return (header: header.name, value: Secret(header.value))
+    }
+}
+
+extension ParameterReader {
+    /// What signs calls to AWS: of the entry, else of the environment. `nil`: none, or the provider is not AWS.
+    fileprivate func awsKeyPair(_ target: Target) -> AWSKeyPair? {
+        guard case .aws? = target.definition?.signing else { return nil }
+        let own = ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"]
+        let variables = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+        let hasOwn = own.contains { self.parameters[$0]?.scalar != nil }
+        let values = (hasOwn ? own.map { self.parameters[$0]?.scalar?.text } : variables.map { self.environment[$0] })
+            .map { $0.flatMap { HeaderReader.isValue($0) ? $0 : nil } }
+        guard let identifier = values[0], let secret = values[1] else { return nil }
+        return AWSKeyPair(
+            accessKeyID: identifier, secretAccessKey: Secret(secret), sessionToken: values[2].map { Secret($0) })
     }
 }
 

@@ -55,10 +55,16 @@ struct DeploymentFormats: Sendable {
     }
 
     /// The request's head up to and with `content-length: `.
-    /// - Parameter carried: lines of the caller's own in place of the fixed ones. Empty: none.
-    func head(of format: WireFormat, isStream: Bool, carried: [UInt8]) -> [UInt8] {
+    ///
+    /// - Parameters:
+    ///   - carried: lines of the caller's own in place of the fixed ones. Empty: none.
+    ///   - signing: makes further lines of the head so far.
+    func head(
+        of format: WireFormat, isStream: Bool, carried: [UInt8], signing: (_ head: [UInt8]) -> [UInt8]
+    ) -> [UInt8] {
         let heads = self.heads[Int(format.rawValue)]
         var head = isStream ? heads.stream : heads.whole
+        head += signing(head)
         head += carried.isEmpty ? self.fixedLines : carried
         return head + Array("content-length: ".utf8)
     }
@@ -69,10 +75,7 @@ extension Deployment {
     /// - Parameter path: behind the base address, with a query where the format has one.
     static func headStart(path: String, _ configuration: DeploymentConfiguration) -> [UInt8] {
         guard let address = configuration.address else { return [] }
-        let isDefaultPort = address.port == (address.isTLS ? 443 : 80)
-        let host = address.host.contains(":") ? "[\(address.host)]" : address.host
-        var head = "POST \(address.basePath)\(path) HTTP/1.1\r\n"
-        head += "host: \(host)\(isDefaultPort ? "" : ":\(address.port)")\r\n"
+        var head = "POST \(address.basePath)\(path) HTTP/1.1\r\nhost: \(Self.hostHeader(of: address))\r\n"
         if let authentication = configuration.authentication {
             head += "\(authentication.header): \(authentication.value.reveal())\r\n"
         }
@@ -80,5 +83,12 @@ extension Deployment {
         head += "content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: martlet\r\n"
         for header in configuration.extraHeaders { head += "\(header.name): \(header.value)\r\n" }
         return Array(head.utf8)
+    }
+
+    /// The value of `Host`: without the port that is the scheme's own.
+    static func hostHeader(of address: UpstreamAddress) -> String {
+        let isDefaultPort = address.port == (address.isTLS ? 443 : 80)
+        let host = address.host.contains(":") ? "[\(address.host)]" : address.host
+        return isDefaultPort ? host : "\(host):\(address.port)"
     }
 }

@@ -24,6 +24,8 @@ package final class Deployment: Sendable {
     let usageConvention: Provider.UsageConvention
     let reportsCost: Bool
     let formats: DeploymentFormats
+    /// `nil`: requests are not signed.
+    let signer: RequestSigner?
     // Copies of those in `formats`: every call asks for them.
     let supportedKinds: UInt8
     let plainKinds: UInt8
@@ -50,6 +52,7 @@ package final class Deployment: Sendable {
         self.usageConvention = provider.usageConvention
         self.reportsCost = provider.costReport != .none
         self.formats = DeploymentFormats(provider: provider, configuration: configuration)
+        self.signer = RequestSigner(configuration: configuration, provider: provider)
         self.supportedKinds = self.formats.supportedKinds
         self.plainKinds = self.formats.plainKinds
         self.name = name

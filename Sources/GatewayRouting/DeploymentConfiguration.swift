@@ -59,6 +59,20 @@ package struct DeploymentLimits: Sendable, Hashable {
     }
 }
 
+/// What signs calls to AWS where no key is configured.
+package struct AWSKeyPair: Sendable, Hashable {
+    package var accessKeyID: String
+    package var secretAccessKey: Secret
+    /// Of temporary credentials. `nil`: permanent ones.
+    package var sessionToken: Secret?
+
+    package init(accessKeyID: String, secretAccessKey: Secret, sessionToken: Secret?) {
+        self.accessKeyID = accessKeyID
+        self.secretAccessKey = secretAccessKey
+        self.sessionToken = sessionToken
+    }
+}
+
 /// What answers a call without a provider.
 package enum BuiltInAnswer: Sendable, Hashable {
     /// LiteLLM's `mock_response`: this text as the assistant's message.
@@ -93,6 +107,8 @@ package struct DeploymentConfiguration: Sendable {
     package var authorityFile: String?
     /// LiteLLM's `drop_params`: what the provider's format cannot express is left out instead of refused.
     package var dropsUnsupported = false
+    /// Signs each call instead of `authentication`. `nil`: calls are not signed.
+    package var awsKeyPair: AWSKeyPair?
 
     package init(
         modelGroup: String, provider: String, model: String, deploymentID: String, address: UpstreamAddress?,

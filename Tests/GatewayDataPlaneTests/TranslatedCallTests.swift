@@ -1,6 +1,7 @@
 import Foundation
 import GatewayCore
 import GatewayDataPlane
+import GatewayProviders
 import GatewayRouting
 import TestSupport
 import Testing
@@ -212,6 +213,41 @@ struct TranslatedCallTests {
             let answer = try client.response()
             #expect(answer.events.last == "[DONE]" && answer.text.contains("01234567"))
             #expect(try gateway.rows(1).map(\.settled) == [.measured])
+        }
+    }
+
+    @Test("is signed for Bedrock where AWS credentials are configured, and each attempt anew")
+    func signed() async throws {
+        try await withProvider("bedrock") {
+            $0.deployments[0].authentication = nil
+            $0.deployments[0].model = "amazon.nova:0"
+            $0.deployments[0].awsKeyPair = AWSKeyPair(
+                accessKeyID: "AKID", secretAccessKey: Secret("hidden"), sessionToken: Secret("session"))
+        } _: { gateway, provider in
+            let client = try gateway.call()
+            let connection = try provider.accept()
+            let request = try connection.request()
+            #expect(request.head.hasPrefix("POST /model/amazon.nova%3A0/converse "))
+            let authorization = try #require(request.header("authorization"))
+            #expect(authorization.hasPrefix("AWS4-HMAC-SHA256 Credential=AKID/"))
+            #expect(request.header("x-amz-security-token") == "session" && request.header("x-amz-date") != nil)
+            #expect(!request.head.contains("hidden"))
+            // Signed is what was sent.
+            let date = ISO8601DateFormatter()
+            date.formatOptions = [.withYear, .withMonth, .withDay, .withTime, .withTimeZone]
+            let seconds = try #require(date.date(from: request.header("x-amz-date") ?? ""))
+            let expected = request.body.withUnsafeBytes {
+                AWSSignature.headers(
+                    method: "POST", host: "127.0.0.1:\(provider.port)", path: "/model/amazon.nova%3A0/converse",
+                    query: "", body: $0, date: Int64(seconds.timeIntervalSince1970),
+                    credentials: AWSCredentials(
+                        accessKeyID: "AKID", secretAccessKey: "hidden", sessionToken: "session"),
+                    region: "us-west-2", service: "bedrock")
+            }
+            #expect(expected.contains { $0.name == "Authorization" && $0.value == authorization })
+            try connection.answer(Wire.converse())
+            #expect(try client.response().status == 200)
+            #expect(try gateway.rows().map(\.settled) == [.measured])
         }
     }
 

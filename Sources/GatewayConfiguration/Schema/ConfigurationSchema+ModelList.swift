@@ -76,6 +76,9 @@ extension ConfigurationSchema {
             .supported("This text answers every call; the provider is not called.")),
         rows("api_version", .text, .supported("Azure's `api-version`; `v1` is the API without versions.")),
         rows("aws_region_name", .text, .supported("Region of Bedrock.")),
+        rows("aws_access_key_id", .text, .supported("Signs calls to Bedrock, with the next two, in place of a key.")),
+        rows(
+            "aws_secret_access_key aws_session_token", .secret, .supported("With `aws_access_key_id`.")),
         rows(
             "vertex_project vertex_ai_project vertex_location vertex_ai_location", .text,
             .supported("Project and location of Vertex AI.")),

@@ -76,10 +76,16 @@ extension Call {
     /// The request as it goes to the provider.
     func translatedParts(_ translation: CallTranslation, to target: Target) -> EncodeRequest.Parts {
         let carried = translation.source == translation.target ? self.origin?.carriedLines ?? [] : []
-        let head = target.deployment.formats.head(
-            of: translation.target, isStream: self.scan.stream, carried: carried)
         let body = translation.body.take()
         let edits = self.translatedEdits(translation, body: body, of: target.deployment)
+        let head = target.deployment.formats.head(
+            of: translation.target, isStream: self.scan.stream, carried: carried
+        ) { head in
+            // Only Bedrock's own format is signed, whose body has no model to be replaced.
+            guard let signer = target.deployment.signer, edits.isEmpty else { return [] }
+            let date = self.loop.wallTime(atNanoseconds: self.attemptStartedAt).rawValue / 1_000_000
+            return (body ?? self.body).withUnsafeReadableBytes { signer.lines(head: head, body: $0, date: date) }
+        }
         return EncodeRequest.parts(head: head, body: body ?? self.body, edits: edits, loop: self.loop)
     }
 

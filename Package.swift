@@ -28,6 +28,7 @@ let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swi
 let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let grdbSQLite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
@@ -54,7 +55,7 @@ let package = Package(
         library("GatewayCore", []),
         library("GatewayWire", ["GatewayCore", "CMartlet"]),
         library("GatewayPricing", ["GatewayCore"]),
-        library("GatewayProviders", ["GatewayCore", "GatewayWire", crypto]),
+        library("GatewayProviders", ["GatewayCore", "GatewayWire", crypto, cryptoExtras]),
         library("GatewayTranslation", ["GatewayWire", "GatewayCore"]),
         library("GatewayRouting", ["GatewayCore"]),
         library("GatewayAdmission", ["GatewayCore", crypto]),
@@ -105,11 +106,12 @@ let package = Package(
             "GatewayDataPlaneTests",
             [
                 "GatewayDataPlane", "GatewayLedger", "GatewayAdmission", "GatewayRouting", "GatewayPricing",
-                "GatewayProviders", "GatewayWire", "GatewayCore", nioCore, nioEmbedded, nioSSL, crypto, logging,
+                "GatewayProviders", "GatewayWire", "GatewayCore", nioCore, nioEmbedded, nioPosix, nioSSL, crypto,
+                logging,
             ]),
         tests("GatewayWireTests", ["GatewayWire", "GatewayCore", "CMartlet"]),
         tests("GatewayPricingTests", ["GatewayPricing", "GatewayCore"]),
-        tests("GatewayProvidersTests", ["GatewayProviders", "GatewayWire", "GatewayCore"]),
+        tests("GatewayProvidersTests", ["GatewayProviders", "GatewayWire", "GatewayCore", crypto, cryptoExtras]),
         tests(
             "GatewayTranslationTests", ["GatewayTranslation", "GatewayWire", "GatewayCore"], exclude: ["Golden"]),
         tests("GatewayLedgerTests", ["GatewayLedger", "GatewayCore", "CMartlet"]),
@@ -133,6 +135,6 @@ let package = Package(
                 "GatewayCore",
             ], exclude: ["Golden"]),
         tests("TidyTests", []),
-        tests("EndToEndTests", ["martlet"], exclude: ["Python"]),
+        tests("EndToEndTests", ["martlet", cryptoExtras], exclude: ["Python"]),
     ]
 )

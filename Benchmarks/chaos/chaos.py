@@ -149,11 +149,13 @@ class Run:
         while not is_over.is_set():
             for pod in self.fleet:
                 pod.count_connections()
-            if tick % 5 == 0 and (counts := await self.server.sample()):
+            if tick % 5 == 0 and (starts := await self.server.sample()):
                 for pod in self.fleet:
-                    # After a cut the server keeps sessions of which their pod knows nothing any more.
+                    # After a cut the server keeps sessions of which their pod knows nothing any more, and after a
+                    # kill those of the process before until it notices.
                     if not pod.link.is_silent and loop.time() - pod.link.disturbed_at > 3:
-                        self.sessions_max = max(self.sessions_max, counts.get(pod.name, 0))
+                        own = sum(start > pod.started_at for start in starts.get(pod.name, []))
+                        self.sessions_max = max(self.sessions_max, own)
             tick += 1
             await asyncio.sleep(0.2)
 

@@ -43,9 +43,10 @@ KINDS = {
     "redis": (4, 0.0, 15.0),  # kill -9 of Redis, started again, empty, after so many seconds
     "freeze": (3, 0.5, 8.0),  # SIGSTOP of Redis, then SIGCONT
     "writer": (6, 6.0, 12.0),  # SIGSTOP of the pod that writes, beyond its lock's life, then SIGCONT
+    "slay": (4, 0.0, 3.0),  # kill -9 of the pod that writes, between taking and committing; restarted later
 }
 # Only with the Redis transport.
-REDIS_KINDS = ("flush", "redis", "freeze", "writer")
+REDIS_KINDS = ("flush", "redis", "freeze", "writer", "slay")
 # Seconds that the pods' own load may need to fill what room a journal still has.
 REFUSAL_SECONDS = 20
 
@@ -158,20 +159,21 @@ class Injector:
             self.done[fault.kind] += happened is not False
 
     async def _inject_redis(self, fault):
-        if fault.kind == "writer":
+        happened = True
+        if fault.kind in ("writer", "slay"):
             pod = await self._writer()
             if pod is None:
                 return
             async with pod.lock:
-                self.say(f"{fault.at:7.2f} s  writer    {pod.name} {fault.amount}")
+                self.say(f"{fault.at:7.2f} s  {fault.kind:<9} {pod.name} {fault.amount}")
                 pod.touched()
-                await self._pause(pod, fault.amount)
+                happened = await (self._pause if fault.kind == "writer" else self._slay)(pod, fault.amount)
                 pod.touched()
         else:
             async with self.redis_lock:
                 self.say(f"{fault.at:7.2f} s  {fault.kind:<9} redis {fault.amount}")
                 await getattr(self, f"_{fault.kind}")(fault.amount)
-        self.done[fault.kind] += 1
+        self.done[fault.kind] += happened is not False
 
     async def _writer(self):
         """The pod that says it writes for all, waited for a while. `None`: no pod that is well says so."""
@@ -183,6 +185,30 @@ class Injector:
                         return pod
             await asyncio.sleep(0.25)
         return None
+
+    async def _slay(self, pod, seconds):
+        """Holds the fence, so that the writer stands before its commit with the batches that it has taken. It is held
+        until the server has seen that the writer is gone. Returns whether it was met there."""
+        hold = asyncio.create_task(
+            self.server.query("BEGIN; SELECT FROM martlet.writer_fence FOR UPDATE; SELECT pg_sleep(6); ROLLBACK"))
+        is_met = False
+        for _ in range(20):
+            lines = await self.server.query(
+                f"SELECT pid FROM pg_stat_activity WHERE application_name = '{pod.name}' AND wait_event_type = 'Lock' "
+                "AND query LIKE '%commits = commits + 1%'"
+            )
+            if lines:
+                is_met = True
+                break
+            await asyncio.sleep(0.1)
+        if is_met:
+            pod.kill()
+        await hold
+        if is_met:
+            await asyncio.sleep(seconds)
+            pod.start()
+            await pod.ready(READY_SECONDS)
+        return is_met
 
     async def _flush(self, _):
         await self.redis.flush()

@@ -52,6 +52,7 @@ class Pod:
         self.process = None
         self.kills = 0
         self.known = set()  # digests of keys that this process has served
+        self.started_at = 0.0  # time.time() of this process's start
         self.clean_since = 0.0  # monotonic time; before it some fault was at work here
         self.connections_max = 0
         os.makedirs(self.data, mode=0o700)
@@ -74,6 +75,7 @@ class Pod:
 
     def start(self):
         self.known = set()
+        self.started_at = time.time()
         self.process = processes.start(
             [self.binary, "serve", "--config", self.configuration, "--host", "127.0.0.1", "--port", str(self.port),
              "--data", self.data, "--threads", "2"],

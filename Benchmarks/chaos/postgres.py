@@ -155,20 +155,23 @@ class Server:
         return lines
 
     async def sample(self):
-        """Connections by `application_name`; counts deadlocks. `None`: the server is away."""
+        """When the connections were made, in seconds of `time.time()`, by `application_name`; counts deadlocks. `None`:
+        the server is away."""
         lines = await self.query(
             "SELECT 'd', deadlocks::text FROM pg_stat_database WHERE datname = current_database() UNION ALL "
-            "SELECT application_name, count(*)::text FROM pg_stat_activity WHERE backend_type = 'client backend' "
-            "AND application_name LIKE 'pod%' GROUP BY 1"
+            "SELECT application_name, extract(epoch FROM backend_start)::text FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND application_name LIKE 'pod%'"
         )
         if lines is None:
             return None
-        counts = {name: int(count) for name, count in lines}
+        starts = {}
+        for name, value in lines:
+            starts.setdefault(name, []).append(float(value))
         # A crash of the server sets its statistics back to zero.
-        deadlocks = counts.pop("d", 0)
+        deadlocks = int(sum(starts.pop("d", [])))
         self.deadlocks += deadlocks - (self._deadlocks_seen if deadlocks >= self._deadlocks_seen else 0)
         self._deadlocks_seen = deadlocks
-        return counts
+        return starts
 
     def deadlocks_logged(self):
         return self._logged("deadlock detected")

@@ -141,6 +141,11 @@ long cmartlet_skip_string(const void *start, long position, long end, long *esca
     return position;
 }
 
+int64_t cmartlet_find(const void *bytes, size_t count, const void *text, size_t text_count) {
+    const char *found = memmem(bytes, count, text, text_count);
+    return found ? found - (const char *)bytes : -1;
+}
+
 int cmartlet_usable_processors(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;

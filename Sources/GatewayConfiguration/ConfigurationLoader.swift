@@ -96,6 +96,10 @@ package struct ConfigurationLoader: Sendable {
         settings.prices = models.prices
         settings.providers = models.providers
         settings.modelInfo = models.modelInfo
+        for (deployment, provider) in EnvironmentModels(environment: variables).passThrough() {
+            settings.passThrough.append(deployment)
+            settings.providers[deployment.deploymentID] = provider
+        }
         SettingsReader(root: expanded, environment: variables, overrides: overrides)
             .apply(to: &settings, into: &diagnostics)
         return settings
@@ -107,7 +111,9 @@ package struct ConfigurationLoader: Sendable {
     ) -> Settings {
         EnvironmentCheck.check(environment, into: &diagnostics)
         let empty = ConfigurationNode(content: .mapping([]), position: .environment)
-        var settings = EnvironmentModels(environment: environment).settings(into: &diagnostics)
+        let models = EnvironmentModels(environment: environment)
+        var settings = models.settings(into: &diagnostics)
+        settings.passThrough = models.passThrough().map(\.deployment)
         SettingsReader(root: empty, environment: environment, overrides: overrides)
             .apply(to: &settings, into: &diagnostics)
         if settings.storesModels, let stored {

@@ -62,6 +62,7 @@ struct DeploymentIdentifiers {
     /// Headers may hold keys too; only that there are some counts.
     private static func isSecret(_ key: String) -> Bool {
         key == "extra_headers" || key == "headers" || key == "litellm_credential_name"
+            || key == "vertex_credentials" || key == "vertex_ai_credentials"
             || ConfigurationSchema.key(key, in: .modelParameters)?.kind == .secret
     }
 }

@@ -39,6 +39,19 @@ struct EnvironmentModels {
         return settings
     }
 
+    /// A deployment of each provider whose key is in the environment, and the providers by its identifier. Faults of
+    /// the environment are told of where it is the only configuration.
+    func passThrough() -> [(deployment: DeploymentConfiguration, provider: Provider)] {
+        Provider.all.compactMap { provider in
+            let provider = provider.placed(parameter: { _ in nil }, environment: { self.environment[$0] })
+            var ignored = DiagnosticCollector()
+            guard self.isConfigured(provider), let deployment = self.deployment(provider, into: &ignored) else {
+                return nil
+            }
+            return (deployment, provider)
+        }
+    }
+
     /// A key that is set but serves nothing is worth a word: its owner expects models.
     private func reportUnused(hasModels: Bool, into diagnostics: inout DiagnosticCollector) {
         let used = Set(Provider.all.filter { self.isConfigured($0) }.flatMap(\.apiKeyVariables))

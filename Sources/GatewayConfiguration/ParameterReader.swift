@@ -1,3 +1,5 @@
+import GatewayControlPlane
+import GatewayCore
 import GatewayProviders
 import GatewayRouting
 
@@ -49,16 +51,9 @@ struct ParameterReader {
         do throws(ProviderError) {
             let (provider, name) = try Provider.resolve(
                 modelString: model.text, customProvider: custom?.text)
-            guard provider.pathStyle != .bedrockInvoke else {
-                diagnostics.error(
-                    node.position, "\(self.keyPath).model", "Bedrock's invoke route is not served",
-                    mend: "leave out `invoke/`: the model is then called by Converse")
-                return nil
-            }
             return Target(
                 provider: provider.name, model: name, answer: answer,
-                definition: provider.placed(
-                    parameter: { self.parameters[$0]?.scalar?.text }, environment: { self.environment[$0] }))
+                definition: self.placed(provider))
         } catch {
             // A built-in answer needs no provider that can be called, only a name for the ledger.
             if answer != nil { return Self.unresolved(model.text, custom: custom?.text, answer: answer) }
@@ -72,6 +67,16 @@ struct ParameterReader {
                 mend: isShown ? nil : "write provider/model, such as openai/gpt-4o")
             return nil
         }
+    }
+
+    private func placed(_ provider: Provider) -> Provider {
+        var placed = provider.placed(
+            parameter: { self.parameters[$0]?.scalar?.text }, environment: { self.environment[$0] })
+        if placed.signing == .googleServiceAccount, placed.placement.project == nil, self.parameters["api_key"] == nil {
+            placed.placement.project = CredentialReader.googleProject(
+                parameters: self.parameters, environment: self.environment)
+        }
+        return placed
     }
 
     private static func lowercasedStart(_ sentence: String) -> String {
@@ -120,18 +125,38 @@ struct ParameterReader {
                     mend: "remove line breaks and control characters")
             }
         }
+        let credential =
+            needsProvider
+            ? self.credential(target, authorityFile: tls.authorityFile, into: &diagnostics) : Credential()
         var deployment = DeploymentConfiguration(
             modelGroup: group, provider: target.provider, model: target.model, deploymentID: identifier,
             address: needsProvider ? self.address(target, into: &diagnostics) : nil,
-            authentication: needsProvider ? self.authentication(target, into: &diagnostics) : nil,
+            authentication: credential.authentication,
             extraHeaders: headers, weight: 1, limits: self.limits,
             streamUsage: StreamUsageSupport(target.definition?.streamUsage ?? .onRequest),
             answer: target.answer,
             verifiesTLS: tls.verifies, authorityFile: tls.authorityFile)
-        deployment.awsKeyPair = needsProvider && deployment.authentication == nil ? self.awsKeyPair(target) : nil
+        deployment.awsKeyPair = credential.keyPair
+        deployment.credentialRecipe = credential.recipe
+        deployment.servesPassThrough = self.parameters["use_in_pass_through"]?.scalar?.boolean ?? false
         deployment.dropsUnsupported =
             self.parameters["drop_params"]?.scalar?.boolean ?? self.defaults.dropsUnsupported
+        if let limit = self.parameters["max_budget"] {
+            deployment.budgets =
+                self.defaults.governance.budget(
+                    limit, period: self.parameters["budget_duration"], "\(self.keyPath).max_budget", into: &diagnostics
+                ).map { [$0] } ?? []
+        }
+        if self.defaults.enforcesRates { deployment.rates = self.rates }
         return deployment
+    }
+
+    /// 0 is none, as for LiteLLM.
+    private var rates: [LimitRule] {
+        [("rpm", LimitTerms.Unit.requests), ("tpm", .tokens)].compactMap { name, unit in
+            guard let value = self.parameters[name]?.scalar?.number, value >= 1 else { return nil }
+            return LimitRule(unit: unit, window: .minute, value: Int64(min(value, 1e12)))
+        }
     }
 
     private var limits: DeploymentLimits {
@@ -176,26 +201,64 @@ struct ParameterReader {
         }
     }
 
-    private func authentication(
-        _ target: Target, into diagnostics: inout DiagnosticCollector
-    ) -> (header: String, value: Secret)? {
-        guard let provider = target.definition else { return nil }
+    /// How calls prove who makes them.
+    private struct Credential {
+        var authentication: (header: String, value: Secret)?
+        var keyPair: AWSKeyPair?
+        var recipe: CredentialRecipe?
+    }
+
+    private func credential(
+        _ target: Target, authorityFile: String?, into diagnostics: inout DiagnosticCollector
+    ) -> Credential {
+        guard let provider = target.definition else { return Credential() }
+        let reader = CredentialReader(
+            provider: provider, parameters: self.parameters, keyPath: self.keyPath, environment: self.environment)
         let node = self.parameters["api_key"]
-        guard let key = node?.scalar?.text ?? provider.apiKey(environment: { self.environment[$0] })
-        else {
-            guard provider.requiresKey || provider.signing != .none, self.awsKeyPair(target) == nil else { return nil }
+        var finding: CredentialReader.Finding?
+        var key = node?.scalar?.text
+        if key == nil { finding = reader.own(into: &diagnostics) }
+        if key == nil, finding == nil { key = provider.apiKey(environment: { self.environment[$0] }) }
+        if key == nil, finding == nil { finding = reader.ambient(into: &diagnostics) }
+        switch finding {
+        case .recipe(let source)?:
+            return Credential(recipe: CredentialRecipe(source, authorityFile: authorityFile))
+        case .keys(let pair)?: return Credential(keyPair: pair)
+        case .token(let token)?:
+            return Credential(authentication: (header: "Authorization", value: Secret("Bearer \(token)")))
+        case .faulty?: return Credential()
+        case nil: return Credential(authentication: self.authentication(key, of: provider, into: &diagnostics))
+        }
+    }
+
+    private func authentication(
+        _ key: String?, of provider: Provider, into diagnostics: inout DiagnosticCollector
+    ) -> (header: String, value: Secret)? {
+        guard let key else {
+            guard provider.requiresKey || provider.signing != .none else { return nil }
             let names = provider.apiKeyVariables.joined(separator: " or ")
+            let others =
+                switch provider.signing {
+                case .none: ""
+                case .aws: ", or give it the keys, a profile or a role of AWS"
+                case .googleServiceAccount:
+                    ", or give it vertex_credentials, or vertex_project on a machine of Google's"
+                case .entra: ", or give it tenant_id, client_id and client_secret"
+                }
             diagnostics.error(
                 self.parameters.position, "\(self.keyPath).api_key",
                 "the provider \(provider.name) needs api_key",
                 mend: names.isEmpty
-                    ? "add it" : "add it or set \(names); any text will do for a server that asks for none"
+                    ? "add it"
+                    : !others.isEmpty
+                        ? "add it or set \(names)\(others)"
+                        : "add it or set \(names); any text will do for a server that asks for none"
             )
             return nil
         }
         guard HeaderReader.isValue(key) else {
             diagnostics.error(
-                node?.position ?? self.parameters.position, "\(self.keyPath).api_key",
+                self.parameters["api_key"]?.position ?? self.parameters.position, "\(self.keyPath).api_key",
                 "the key of the provider cannot be sent in a header",
                 mend:
                     "it is empty, or holds a line break, a space at an end or a control character; remove that"
@@ -204,21 +267,6 @@ struct ParameterReader {
         }
         let header = provider.authenticationHeader(key: key)
         return (header: header.name, value: Secret(header.value))
-    }
-}
-
-extension ParameterReader {
-    /// What signs calls to AWS: of the entry, else of the environment. `nil`: none, or the provider is not AWS.
-    fileprivate func awsKeyPair(_ target: Target) -> AWSKeyPair? {
-        guard case .aws? = target.definition?.signing else { return nil }
-        let own = ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"]
-        let variables = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
-        let hasOwn = own.contains { self.parameters[$0]?.scalar != nil }
-        let values = (hasOwn ? own.map { self.parameters[$0]?.scalar?.text } : variables.map { self.environment[$0] })
-            .map { $0.flatMap { HeaderReader.isValue($0) ? $0 : nil } }
-        guard let identifier = values[0], let secret = values[1] else { return nil }
-        return AWSKeyPair(
-            accessKeyID: identifier, secretAccessKey: Secret(secret), sessionToken: values[2].map { Secret($0) })
     }
 }
 

@@ -1,3 +1,4 @@
+import GatewayControlPlane
 import GatewayCore
 import GatewayRouting
 
@@ -7,12 +8,22 @@ struct RoutingDefaults {
     var streamTimeout: Duration?
     var verifyTLS: ConfigurationScalar?
     var dropsUnsupported = false
+    /// `rpm` and `tpm` of a deployment are limits, not only weights.
+    var enforcesRates = false
+    /// Reads budgets of deployments and providers.
+    let governance: GovernanceReader
 
     init(root: ConfigurationNode, environment: [String: String]) {
         let router = root["router_settings"]
-        self.inFlightMax = router?["default_max_parallel_requests"]?.scalar?.integer
+        let general = root["general_settings"]?["max_parallel_requests"]?.scalar?.integer ?? 0
+        self.inFlightMax =
+            router?["default_max_parallel_requests"]?.scalar?.integer ?? (general > 0 ? general : nil)
         self.dropsUnsupported = root["litellm_settings"]?["drop_params"]?.scalar?.boolean ?? false
         self.streamTimeout = router?["stream_timeout"]?.seconds
+        self.governance = GovernanceReader(root: root)
+        self.enforcesRates = (router?["optional_pre_call_checks"]?.sequence ?? []).contains {
+            $0.scalar?.text == PreCallChecks.rates
+        }
         let variable = VariableLookup(environment: environment).value("SSL_VERIFY").map {
             ConfigurationScalar(text: $0.value, isPlain: false, isFromEnvironment: true)
         }
@@ -53,11 +64,16 @@ struct RoutingReader {
     func read(into diagnostics: inout DiagnosticCollector) -> RoutingConfiguration {
         let retries = (self.router?["num_retries"] ?? self.litellm?["num_retries"])?.scalar?.integer
         let aliases = self.aliases(into: &diagnostics)
-        return RoutingConfiguration(
+        PreCallChecks.check(self.router?["optional_pre_call_checks"], into: &diagnostics)
+        var routing = RoutingConfiguration(
             deployments: self.deployments, aliases: aliases,
             retriesMax: min(max(retries ?? Self.retriesDefault, 0), 10),
             fallbacks: self.fallbacks(aliases: Set(aliases.map(\.alias)), into: &diagnostics),
             cooldown: self.cooldown)
+        routing.providerBudgets = ProviderBudgetReader(
+            providers: Set(self.deployments.map(\.provider)), governance: GovernanceReader(root: self.root)
+        ).read(self.router?["provider_budget_config"], into: &diagnostics)
+        return routing
     }
 
     private var cooldown: Duration {

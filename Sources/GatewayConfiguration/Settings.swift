@@ -1,3 +1,4 @@
+import GatewayCore
 import GatewayDataPlane
 import GatewayPostgres
 import GatewayProviders
@@ -9,6 +10,8 @@ import GatewayRouting
 package struct Settings: Sendable {
     package var dataPlane = DataPlaneConfiguration()
     package var routing: RoutingConfiguration
+    /// Where providers' own paths go when no deployment says `use_in_pass_through`: by the keys in the environment.
+    package var passThrough: [DeploymentConfiguration] = []
     /// By deployment identifier; every deployment has an entry.
     package var prices: [String: DeploymentPrice] = [:]
     /// By deployment: its provider as it serves that model, with region, project and version filled in. None for
@@ -19,6 +22,10 @@ package struct Settings: Sendable {
     package var ledger = LedgerSettings()
     package var fleet = FleetSettings()
     package var governance = GovernanceSettings()
+    /// What is kept of `/v1/responses`; `retention` is made of the next.
+    package var responses = ResponseArchiveConfiguration()
+    /// 1 or more.
+    package var responseRetentionDays = 30
     /// `nil`: none is configured; one is made at first start and kept in the store.
     package var masterKey: Secret?
     /// `LITELLM_SALT_KEY`, for secrets at rest. `nil`: not configured.
@@ -56,10 +63,18 @@ package struct GovernanceSettings: Sendable, Hashable {
     package var proxyBudget: Double?
     /// LiteLLM's duration text. `nil`: `proxyBudget` never begins anew.
     package var proxyBudgetDuration: String?
+    /// Calls at one time, of all pods together. `nil`: any number.
+    package var parallelRequestsMax: Int?
     /// Budget of customers that have none. `nil`: they have no bound.
     package var customerBudgetID: String?
     package var userBudgetBindsTeamKeys = false
     package var budgetsAreStrict = false
+    /// Limits of requests and tokens that do not say it are for any minute or day, not those of the clock.
+    package var limitsSlide = false
+    /// Budgets that do not say it hand on to a window what the one before did not use.
+    package var budgetsRollOver = false
+    /// What limits of tokens count.
+    package var tokenUnit = LimitTerms.Unit.tokens
     /// Whose midnight begins calendar windows; a name of the time zone database.
     package var timeZone = "Etc/UTC"
 }

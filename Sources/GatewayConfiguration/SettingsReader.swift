@@ -1,4 +1,5 @@
 import Foundation
+import GatewayCore
 import GatewayPostgres
 import GatewayRouting
 
@@ -19,6 +20,7 @@ struct SettingsReader {
             guard let scalar = self.root["martlet"]?[option.name]?.scalar else { continue }
             option.apply(scalar, to: &settings)
         }
+        settings.responses.retention = .seconds(settings.responseRetentionDays * 86_400)
         self.applyTimeZone(to: &settings, into: &diagnostics)
         self.applyLogLevel(to: &settings, into: &diagnostics)
         self.applyListener(to: &settings, into: &diagnostics)
@@ -73,6 +75,18 @@ struct SettingsReader {
         }
         settings.governance.proxyBudget = litellm?["max_budget"]?.scalar?.number
         settings.governance.proxyBudgetDuration = litellm?["budget_duration"]?.scalar?.text
+        if let count = self.root["general_settings"]?["global_max_parallel_requests"]?.scalar?.integer, count > 0 {
+            settings.governance.parallelRequestsMax = count
+        }
+        settings.governance.budgetsRollOver = litellm?["budget_rollover"]?.scalar?.boolean ?? false
+        settings.governance.limitsSlide =
+            self.root["general_settings"]?["rate_limit_window"]?.scalar?.text == "sliding"
+        settings.governance.tokenUnit =
+            switch self.root["general_settings"]?["token_rate_limit_type"]?.scalar?.text {
+            case "input": .inputTokens
+            case "output": .outputTokens
+            default: .tokens
+            }
         settings.governance.customerBudgetID = litellm?["max_end_user_budget_id"]?.scalar?.text
         if let binds = self.root["general_settings"]?["apply_user_budget_to_team_keys"]?.scalar?.boolean {
             settings.governance.userBudgetBindsTeamKeys = binds

@@ -26,7 +26,7 @@ package struct ControlPlane: ControlHandler {
             OrganizationRoutes(dependencies: dependencies), OrganizationMemberRoutes(dependencies: dependencies),
             CustomerRoutes(dependencies: dependencies), TagRoutes(dependencies: dependencies),
             BudgetRoutes(dependencies: dependencies), AccessGroupRoutes(dependencies: dependencies),
-            AdmissionRoutes(dependencies: dependencies),
+            AdmissionRoutes(dependencies: dependencies), ProviderBudgetRoutes(dependencies: dependencies),
         ]
         self.router = ControlRouter(rooms + [RouteListing(routes: rooms.flatMap(\.routes))])
     }

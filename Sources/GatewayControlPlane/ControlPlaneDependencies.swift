@@ -34,6 +34,10 @@ package struct ControlPlaneDependencies: Sendable {
     package var queue: (any QueueDirectory)?
     /// Budgets and limits as this pod keeps them. `nil`: none are enforced.
     package var escrow: EscrowRegistry?
+    /// Budgets and limits as the store keeps them, those that it has.
+    package var escrowStandings: @Sendable ([Int64]) async throws(LedgerError) -> [EscrowStanding] = { _ in [] }
+    /// What binds deployments and providers now.
+    package var boundDeployments: @Sendable () -> BoundDeployments = { .none }
     /// Finds keys that another pod made a moment ago. `nil`: this pod is alone.
     package var keyResolver: (any KeyResolver)?
 

@@ -79,6 +79,9 @@ package struct BudgetTerms: Hashable, Sendable {
     package var mode: BudgetMode
     /// Reported, not refused, when passed. `nil`: none.
     package var softLimit: NanoUSD?
+    /// So much of what a window did not use is added to the next one at most; zero: nothing. Of no meaning for a budget
+    /// that never begins anew.
+    package var rolloverMax = NanoUSD.zero
 
     package init(
         subject: Subject, label: String, limit: NanoUSD, window: BudgetWindow, mode: BudgetMode, softLimit: NanoUSD?
@@ -108,8 +111,20 @@ package struct LimitTerms: Hashable, Sendable {
         case minute = 0
         /// Fixed, from UTC midnight.
         case day = 1
-        /// The last 60 seconds, kept in six buckets.
+        /// Any 60 seconds, kept in slices of half a second.
         case slidingMinute = 2
+        /// Any 24 hours, kept in slices of ten minutes.
+        case slidingDay = 3
+
+        package var isSliding: Bool { self == .slidingMinute || self == .slidingDay }
+
+        /// The same length, sliding.
+        package var sliding: Window {
+            switch self {
+            case .minute, .slidingMinute: .slidingMinute
+            case .day, .slidingDay: .slidingDay
+            }
+        }
     }
 
     package var subject: Subject

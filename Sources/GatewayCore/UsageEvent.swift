@@ -75,6 +75,20 @@ package enum CallKind: UInt8, Hashable, Sendable, CaseIterable {
     case generateContent = 5
     /// Bedrock's `converse` and `converse-stream`.
     case converse = 6
+    case imageGeneration = 7
+    case imageEdit = 8
+    case imageVariation = 9
+    /// Text to audio.
+    case speech = 10
+    /// Audio to text in its own language.
+    case transcription = 11
+    /// Audio to text in English.
+    case translation = 12
+    case moderation = 13
+    /// Cohere's shape.
+    case rerank = 14
+    /// A provider's own path, whatever it does.
+    case passThrough = 15
 
     /// LiteLLM's `call_type`.
     package var name: String {
@@ -86,6 +100,15 @@ package enum CallKind: UInt8, Hashable, Sendable, CaseIterable {
         case .responses: "aresponses"
         case .generateContent: "agenerate_content"
         case .converse: "allm_passthrough_route"
+        case .imageGeneration: "aimage_generation"
+        case .imageEdit: "aimage_edit"
+        case .imageVariation: "aimage_variation"
+        case .speech: "aspeech"
+        case .transcription: "atranscription"
+        case .translation: "atranslation"
+        case .moderation: "amoderation"
+        case .rerank: "arerank"
+        case .passThrough: "pass_through_endpoint"
         }
     }
 
@@ -99,6 +122,15 @@ package enum CallKind: UInt8, Hashable, Sendable, CaseIterable {
         case .responses: "/responses"
         case .generateContent: "/models/{model}:generateContent"
         case .converse: "/model/{model}/converse"
+        case .imageGeneration: "/images/generations"
+        case .imageEdit: "/images/edits"
+        case .imageVariation: "/images/variations"
+        case .speech: "/audio/speech"
+        case .transcription: "/audio/transcriptions"
+        case .translation: "/audio/translations"
+        case .moderation: "/moderations"
+        case .rerank: "/rerank"
+        case .passThrough: "/{provider}/{endpoint}"
         }
     }
 
@@ -106,8 +138,20 @@ package enum CallKind: UInt8, Hashable, Sendable, CaseIterable {
     package var route: String {
         switch self {
         case .generateContent: "/v1beta" + self.path
-        case .converse: self.path
+        case .converse, .passThrough: self.path
         default: "/v1" + self.path
+        }
+    }
+
+    /// Whether the call is charged by images, seconds, characters or searches where its provider reports no tokens.
+    @inlinable @inline(__always)
+    package var hasUnits: Bool { self.rawValue >= 7 && self.rawValue <= 14 }
+
+    /// Whether the body may be a form (multipart/form-data) with files in it.
+    package var takesForm: Bool {
+        switch self {
+        case .imageEdit, .imageVariation, .transcription, .translation: true
+        default: false
         }
     }
 }

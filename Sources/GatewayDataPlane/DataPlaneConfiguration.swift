@@ -41,6 +41,9 @@ package struct DataPlaneConfiguration: Sendable, Equatable {
     package var admittingMax = 2_000
     /// Output tokens that a call may use whose model has no known cap and which names none; for `strict` budgets.
     package var outputTokensCap = 32_768
+    /// Where a strict budget affords fewer output tokens than a call may use, but so many at least, the call's bound is
+    /// lowered to them; 0: the call is refused.
+    package var clampedOutputTokensMin = 0
     /// What budgets and limits would refuse is logged and served.
     package var admissionIsShadow = false
     /// Idle upstream connections kept per event loop and address.

@@ -28,7 +28,9 @@ package final class DataPlaneServer: Sendable {
         }
         for loop in self.loops {
             loop.siblings = self.loops
-            services.escrow?.onAnswer { loop.eventLoop.execute { loop.pumpAdmitting() } }
+            let waker = NIOLoopBoundBox<LoopContext?>.makeBoxSendingValue(loop, eventLoop: loop.eventLoop)
+            loop.waker = waker
+            services.escrow?.onAnswer { waker.eventLoop.execute { waker.value?.pumpAdmitting() } }
         }
     }
 

@@ -18,11 +18,13 @@ package struct DataPlaneServices: Sendable {
     package var expectedOutputTokens: Int
     /// Budgets and limits. `nil`: none are enforced but what a key's own spend says.
     package var escrow: EscrowRegistry?
+    /// Keeps what `/v1/responses` answers. `nil`: nothing is kept.
+    package var archive: ResponseArchive?
 
     package init(
         configuration: DataPlaneConfiguration, keys: KeyDirectory, resolver: (any KeyResolver)? = nil,
         journal: Journal, control: any ControlHandler, clock: any WallClock, logger: Logger, expectedOutputTokens: Int,
-        escrow: EscrowRegistry? = nil
+        escrow: EscrowRegistry? = nil, archive: ResponseArchive? = nil
     ) {
         self.configuration = configuration
         self.keys = keys
@@ -33,6 +35,7 @@ package struct DataPlaneServices: Sendable {
         self.logger = logger
         self.expectedOutputTokens = expectedOutputTokens
         self.escrow = escrow
+        self.archive = archive
     }
 }
 

@@ -18,6 +18,8 @@ final class LoopContext: @unchecked Sendable {
     // One field each: reading one out of a struct of all would copy the struct.
     let keys: KeyDirectory
     let resolver: (any KeyResolver)?
+    /// `nil`: responses are not kept.
+    let archive: ResponseArchive?
     let journal: Journal
     /// `nil`: budgets and limits are not enforced here.
     let gate: AdmissionGate?
@@ -45,6 +47,8 @@ final class LoopContext: @unchecked Sendable {
     private var responsesByStatus = [Int64](repeating: 0, count: 600)
     /// All event loops of the server, this one included.
     var siblings: [LoopContext] = []
+    /// How the escrow reaches this loop.
+    var waker: NIOLoopBoundBox<LoopContext?>?
     var controlInFlight = 0
     /// Management requests in work at once, per event loop.
     static let controlInFlightMax = 256
@@ -55,6 +59,7 @@ final class LoopContext: @unchecked Sendable {
     private(set) var dateLine: [UInt8] = []
     private var waitingDeployments: [Target] = []
     var streamEnds = StreamEnds()
+    let outbox: Outbox
     /// Buffers of `ReceiveAllocator.bytes` that nobody holds: making one costs ten times as much as taking it here.
     private var buffers: [ByteBuffer] = []
     /// More are seldom free at once. 512 KB per event loop.
@@ -68,10 +73,12 @@ final class LoopContext: @unchecked Sendable {
         snapshot: RuntimeSnapshot
     ) {
         self.eventLoop = eventLoop
+        self.outbox = Outbox(eventLoop: eventLoop)
         self.group = group
         self.configuration = services.configuration
         self.keys = services.keys
         self.resolver = services.resolver
+        self.archive = services.archive
         self.journal = services.journal
         self.gate = services.escrow.map { AdmissionGate(registry: $0, entities: services.keys.entities) }
         self.control = services.control
@@ -175,8 +182,9 @@ final class LoopContext: @unchecked Sendable {
     func drainNow() {
         for caller in self.callers.reversed() { caller.drainNow() }
         for upstream in self.upstreams.reversed() { upstream.close() }
-        // Each loop knows all, itself included: without this none would ever be freed.
+        // Each loop knows all, itself included, and the escrow knows each: without this none would ever be freed.
         self.siblings = []
+        self.waker?.value = nil
     }
 
     /// Says once per provider and model, whichever event loop meets it first, that its price is not known.
@@ -256,13 +264,7 @@ final class LoopContext: @unchecked Sendable {
         guard name.utf8.count <= Self.preparedNameBytesMax, let resolution = self.snapshot.routing.resolve(name),
             let deployments = self.snapshot.groups[resolution.group]
         else { return nil }
-        if self.targets.count >= Self.preparedNamesMax {
-            for target in self.targets.values.flatMap(\.targets) {
-                self.formerTargets[target.deployment.configuration.deploymentID] = target.figures
-                target.moveWaiting()
-            }
-            self.targets = [:]
-        }
+        if self.targets.count >= Self.preparedNamesMax { self.forgetTargets() }
         let lookup = self.snapshot.priceLookup
         let targets = deployments.map { deployment in
             let concrete = resolution.capture.map { capture in
@@ -276,6 +278,35 @@ final class LoopContext: @unchecked Sendable {
         let group = TargetGroup(name: resolution.group, targets: targets)
         self.targets[name] = group
         return group
+    }
+
+    /// The deployment that a provider's own paths go to, as a group. `nil`: none is configured.
+    /// - Parameter name: the provider's name and, behind a slash, the model's.
+    func passThroughGroup(_ provider: String, name: String) -> TargetGroup? {
+        guard name.utf8.count <= Self.preparedNameBytesMax, let deployment = self.snapshot.passThrough[provider] else {
+            return nil
+        }
+        // No model's name begins so.
+        let key = "\u{1}" + name
+        if let group = self.targets[key] { return group }
+        let lookup = self.snapshot.priceLookup
+        let concrete = deployment.specialised(name: name, capture: String(name.dropFirst(provider.count + 1))) {
+            lookup(provider, $0)
+        }
+        let group = TargetGroup(
+            name: "\(provider)/*",
+            targets: [Target(deployment: concrete, figures: self.figures(of: deployment), loop: self)])
+        if self.targets.count >= Self.preparedNamesMax { self.forgetTargets() }
+        self.targets[key] = group
+        return group
+    }
+
+    private func forgetTargets() {
+        for target in self.targets.values.flatMap(\.targets) {
+            self.formerTargets[target.deployment.configuration.deploymentID] = target.figures
+            target.moveWaiting()
+        }
+        self.targets = [:]
     }
 
     /// Figures go by configured deployment, also those of names that a wildcard serves: labels come from configuration.

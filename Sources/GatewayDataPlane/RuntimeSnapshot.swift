@@ -1,3 +1,4 @@
+import GatewayAdmission
 import GatewayCore
 import GatewayPricing
 import GatewayProviders
@@ -9,11 +10,19 @@ package struct PricedDeployment: Sendable {
     package var provider: Provider
     /// `nil`: the price list does not know the model; calls are served at cost 0 and flagged.
     package var price: ModelPrice?
+    /// The price of the model under a name with this in front, as lists have images by size and quality. `nil`: none.
+    package var variantPrice: @Sendable (_ variant: String) -> ModelPrice?
+    /// What binds its calls, whichever key makes them.
+    package var terms: [EscrowTerms] = []
 
-    package init(configuration: DeploymentConfiguration, provider: Provider, price: ModelPrice?) {
+    package init(
+        configuration: DeploymentConfiguration, provider: Provider, price: ModelPrice?,
+        variantPrice: @escaping @Sendable (String) -> ModelPrice? = { _ in nil }
+    ) {
         self.configuration = configuration
         self.provider = provider
         self.price = price
+        self.variantPrice = variantPrice
     }
 }
 
@@ -24,14 +33,19 @@ package final class RuntimeSnapshot: Sendable {
     let cooldownNanoseconds: UInt64
     /// By configured group name, wildcards included.
     let groups: [String: [Deployment]]
+    /// By provider: where its own paths go.
+    let passThrough: [String: Deployment]
+    /// What is fetched for deployments, by how; kept over reloads.
+    let credentials: [CredentialRecipe: CredentialSource]
     /// Price of a concrete model behind a wildcard entry.
     let priceLookup: @Sendable (_ provider: String, _ model: String) -> ModelPrice?
     /// Status of a refusal because a budget is spent.
     let budgetExceededStatus: Int
 
-    /// - Parameter former: keeps the gauges of deployments that live on.
+    /// - Parameter former: keeps the gauges of deployments that live on, and credentials that were fetched.
     package init(
-        routing: RoutingConfiguration, deployments: [PricedDeployment], former: RuntimeSnapshot?,
+        routing: RoutingConfiguration, deployments: [PricedDeployment],
+        passThrough: [PricedDeployment] = [], former: RuntimeSnapshot?, fetcher: any CredentialFetching,
         budgetExceededStatus: Int, priceLookup: @escaping @Sendable (String, String) -> ModelPrice?
     ) {
         self.routing = RoutingTable(routing)
@@ -41,19 +55,41 @@ package final class RuntimeSnapshot: Sendable {
         self.budgetExceededStatus = budgetExceededStatus
         var gauges: [String: DeploymentGauge] = [:]
         if let former {
-            for deployment in former.groups.values.joined() {
+            for deployment in Array(former.passThrough.values) + former.groups.values.joined() {
                 gauges[deployment.configuration.deploymentID] = deployment.gauge
             }
         }
+        var credentials: [CredentialRecipe: CredentialSource] = [:]
+        let recipes = (deployments + passThrough).compactMap(\.configuration.credentialRecipe)
+        for recipe in recipes where credentials[recipe] == nil {
+            credentials[recipe] = former?.credentials[recipe] ?? CredentialSource(recipe: recipe, fetcher: fetcher)
+        }
+        self.credentials = credentials
         var groups: [String: [Deployment]] = [:]
         for priced in deployments {
             let name = priced.configuration.modelGroup
             groups[name, default: []].append(
                 Deployment(
                     configuration: priced.configuration, name: name, price: priced.price, provider: priced.provider,
-                    gauge: gauges[priced.configuration.deploymentID] ?? DeploymentGauge()))
+                    gauge: gauges[priced.configuration.deploymentID] ?? DeploymentGauge(), terms: priced.terms,
+                    credentials: priced.configuration.credentialRecipe.flatMap { credentials[$0] },
+                    variantPrice: priced.variantPrice))
         }
         self.groups = groups
+        self.passThrough = Dictionary(
+            passThrough.map { priced in
+                let id = priced.configuration.deploymentID
+                // One that serves a group as well has its places in common with it.
+                let shared = groups.values.joined().first { $0.configuration.deploymentID == id }
+                var configuration = priced.configuration
+                configuration.model = "*"
+                let deployment = Deployment(
+                    configuration: configuration, name: "\(priced.provider.name)/*", price: nil,
+                    provider: priced.provider, gauge: shared?.gauge ?? gauges[id] ?? DeploymentGauge(),
+                    terms: priced.terms, credentials: configuration.credentialRecipe.flatMap { credentials[$0] },
+                    variantPrice: { _ in nil })
+                return (priced.provider.name, deployment)
+            }, uniquingKeysWith: { first, _ in first })
     }
 
     /// Places taken at all deployments together, and calls that wait for one.

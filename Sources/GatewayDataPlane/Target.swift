@@ -1,3 +1,4 @@
+import GatewayAdmission
 import GatewayCore
 import GatewayRouting
 import NIOCore
@@ -52,6 +53,8 @@ final class Target {
     let waitingMax: Int
     let totalTimeout: UInt64
     let streamTimeout: UInt64
+    /// Budgets and limits of the deployment and its provider. `nil`: none bind it.
+    let accounts: AccountPath?
     private(set) var waiting = CircularBuffer<Call>()
 
     init(deployment: Deployment, figures: DeploymentFigures, loop: LoopContext) {
@@ -66,6 +69,13 @@ final class Target {
         let total = limits.totalTimeout?.wholeNanoseconds ?? loop.timeouts.total
         self.totalTimeout = total
         self.streamTimeout = limits.streamTimeout?.wholeNanoseconds ?? total
+        if deployment.terms.isEmpty {
+            self.accounts = nil
+        } else {
+            self.accounts = loop.gate.map {
+                AccountPath(deployment.terms, registry: $0.registry, at: loop.nanoseconds())
+            }
+        }
     }
 
     func isCooling(now: UInt64) -> Bool {
@@ -137,11 +147,14 @@ final class TargetGroup {
     /// As configured.
     let name: String
     let targets: [Target]
+    /// Whether budgets or limits bind a deployment.
+    let isBound: Bool
     private let choice: WeightedChoice
 
     init(name: String, targets: [Target]) {
         self.name = name
         self.targets = targets
+        self.isBound = targets.contains { $0.accounts != nil }
         self.choice = WeightedChoice(targets.map(\.deployment.configuration.weight))
     }
 
@@ -152,5 +165,13 @@ final class TargetGroup {
             ?? self.choice.pick(random: random) { !tried.contains($0) }
             ?? self.choice.pick(random: random) { _ in true }
             ?? 0
+    }
+
+    /// The same without those that have no room for the call. `nil`: none is left.
+    func pick(random: UInt64, now: UInt64, tried: Set<Int>, without passed: Set<Int>) -> Int? {
+        self.choice.pick(random: random) {
+            !passed.contains($0) && !tried.contains($0) && !self.targets[$0].isCooling(now: now)
+        } ?? self.choice.pick(random: random) { !passed.contains($0) && !tried.contains($0) }
+            ?? self.choice.pick(random: random) { !passed.contains($0) }
     }
 }

@@ -260,9 +260,27 @@ package actor EscrowAgent {
         let byAccount = Dictionary(grants.map { ($0.accountID, $0) }) { first, _ in first }
         return proposals.filter { proposal in
             guard let grant = byAccount[proposal.account.id] else { return true }
-            proposal.account.update { $0.apply(grant, to: proposal.entry, at: at) }
+            let hasPassed = proposal.account.update { pool in
+                pool.apply(grant, to: proposal.entry, at: at)
+                return pool.takeSoftPassing()
+            }
+            if hasPassed { self.tellSoftPassing(proposal.account.terms, spent: grant.spent) }
             return false
         }
+    }
+
+    private func tellSoftPassing(_ terms: EscrowTerms, spent: Int64) {
+        self.registry.countSoftPassing(terms.subject.kind)
+        self.logger.warning(
+            "A soft budget was passed",
+            metadata: [
+                LogKey.subjectKind.rawValue: "\(terms.subject.kind.name)",
+                LogKey.subjectID.rawValue:
+                    "\(terms.subject.id.split(separator: "\n").joined(separator: ", ").prefix(256))",
+                LogKey.budgetWindow.rawValue: "\(terms.windowName ?? "lifetime")",
+                LogKey.budgetSoftLimit.rawValue: "\(NanoUSD(rawValue: terms.softLimit ?? 0).decimalText)",
+                LogKey.budgetSpent.rawValue: "\(NanoUSD(rawValue: spent).decimalText)",
+            ])
     }
 
     private func exchangeRates(_ proposals: [Proposal], _ facts: EscrowFacts) async throws(LedgerError) {

@@ -34,10 +34,12 @@ package struct EscrowAccountRow: Sendable, Equatable {
     private static let pressureLasts: Int64 = 2_000_000
 
     /// Carries out what `entry` says of the present window and grants what it asks for. What it says of a former window
-    /// is the caller's to carry out, and so are the leases.
-    /// - Returns: the grant, and the window that this call has closed.
+    /// is the caller's to carry out before, and so are the leases.
+    /// - Parameter previous: the window before the present one, where `entry` lets something roll over. `nil`: there is
+    ///   none.
+    /// - Returns: the grant, and the window that this call has closed, with what had rolled over into it in its limit.
     package mutating func apply(
-        _ entry: EscrowEntry, now: UnixMicroseconds, share: Int64, position: Int64
+        _ entry: EscrowEntry, previous: EscrowAccountRow?, now: UnixMicroseconds, share: Int64, position: Int64
     ) -> (grant: EscrowGrant, past: EscrowAccountRow?) {
         if entry.generation == self.generation {
             self.outstanding -= entry.give
@@ -46,6 +48,7 @@ package struct EscrowAccountRow: Sendable, Equatable {
         var past: EscrowAccountRow?
         if self.windowEnd <= now.rawValue, entry.windowEnd > now.rawValue {
             past = self
+            past?.limit += self.carried(from: previous, most: entry.rolloverMax)
             self.generation += 1
             (self.windowStart, self.windowEnd) = (entry.windowStart, entry.windowEnd)
             (self.outstanding, self.spent) = (0, 0)
@@ -54,14 +57,30 @@ package struct EscrowAccountRow: Sendable, Equatable {
             self.limit = entry.limit
             self.termsPosition = position
         }
-        let granted = Self.granted(entry, free: self.limit - self.outstanding, share: share)
+        let limit = self.limit + self.carried(from: past ?? previous, most: entry.rolloverMax)
+        let granted = Self.granted(entry, free: limit - self.outstanding, share: share)
         self.outstanding += granted
         if entry.most > 0, granted < entry.least { self.pressureUntil = now.rawValue + Self.pressureLasts }
         let grant = EscrowGrant(
-            accountID: self.accountID, generation: self.generation, granted: granted, limit: self.limit,
+            accountID: self.accountID, generation: self.generation, granted: granted, limit: limit,
             outstanding: self.outstanding, spent: self.spent, windowEnd: self.windowEnd,
             isUnderPressure: self.pressureUntil > now.rawValue)
         return (grant, past)
+    }
+
+    /// What the window before did not use, as far as anybody knows by now: slices that pods still hold count as used
+    /// until they are handed back. Of windows between the two that nobody asked in, one counts.
+    private func carried(from past: EscrowAccountRow?, most: Int64) -> Int64 {
+        guard let past, most > 0 else { return 0 }
+        let unused = max(0, past.limit - past.outstanding)
+        return min(most, past.windowEnd >= self.windowStart ? unused : min(most, unused) + self.limit)
+    }
+
+    /// The window as it ends by an administrator's reset: nothing of it rolls over.
+    package func ended(at end: Int64) -> EscrowAccountRow {
+        var past = self
+        (past.windowEnd, past.limit) = (end, 0)
+        return past
     }
 
     /// How much of what is left an ask gets.

@@ -13,6 +13,15 @@ enum EscrowSQL {
         """
     }
 
+    /// What a window did not use and the next one gets of it, `rollover` at most; of windows between the two that nobody
+    /// asked in, one counts.
+    private static func carried(limit: String, start: String, end: String, unused: String) -> String {
+        """
+        CASE WHEN rollover > 0 THEN least(rollover, CASE WHEN \(end) >= \(start) THEN greatest(0, \(unused))
+            ELSE least(rollover, greatest(0, \(unused))) + \(limit) END) ELSE 0 END
+        """
+    }
+
     static let exchange = PostgresStatement(
         "escrow_exchange",
         """
@@ -25,22 +34,32 @@ enum EscrowSQL {
                 (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now
             FROM f CROSS JOIN unnest($6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
                 $11::int[], $12::bigint[], $13::bigint[], $14::int[], $15::bigint[], $16::bigint[], $17::bigint[],
-                $18::bigint[])
+                $18::bigint[], $19::bigint[])
                 AS e(account_id, generation, give, settle, cut, closes, need, want, rest, limit_amount, window_start,
-                    window_end, start)
+                    window_end, start, rollover)
             JOIN {s}.account b USING (account_id) ORDER BY e.account_id FOR UPDATE OF b
         ), m AS MATERIALIZED (
-            SELECT *, rest = 1 AS takes_rest, generation = standing AS is_current,
+            SELECT l.*, rest = 1 AS takes_rest, generation = standing AS is_current,
                 old_end <= now AND window_end > now AS is_over,
                 CASE WHEN $5 >= terms_position THEN limit_amount ELSE old_limit END AS new_limit,
                 old_outstanding - CASE WHEN generation = standing THEN give ELSE 0 END AS left_outstanding,
-                old_spent + CASE WHEN generation = standing THEN settle ELSE 0 END AS left_spent
-            FROM l
+                old_spent + CASE WHEN generation = standing THEN settle ELSE 0 END AS left_spent,
+                CASE WHEN past_end IS NULL THEN 0 ELSE \(Self.carried(
+                    limit: "old_limit", start: "old_start", end: "past_end", unused: "past_unused")) END AS old_carried
+            -- A give that this statement carries out in it is not seen: it rolls over with the next one.
+            FROM l LEFT JOIN LATERAL (
+                SELECT p.window_end AS past_end, p.limit_amount - p.outstanding AS past_unused FROM {s}.account_past p
+                WHERE l.rollover > 0 AND p.account_id = l.account_id AND p.generation = l.standing - 1) AS q ON true
             -- A window that was closed after this statement began is not seen among the past ones: the pod repeats.
-            WHERE generation = 0 OR generation = standing OR EXISTS (
+            WHERE l.generation = 0 OR l.generation = standing OR EXISTS (
                 SELECT FROM {s}.account_past p WHERE p.account_id = l.account_id AND p.generation = l.generation)
+        ), r AS MATERIALIZED (
+            SELECT *, CASE WHEN NOT is_over THEN old_carried ELSE \(Self.carried(
+                limit: "new_limit", start: "window_start", end: "old_end",
+                unused: "old_limit + old_carried - left_outstanding")) END AS carried
+            FROM m
         ), n AS MATERIALIZED (
-            SELECT *, new_limit - CASE WHEN is_over THEN 0 ELSE left_outstanding END AS free FROM m
+            SELECT *, new_limit + carried - CASE WHEN is_over THEN 0 ELSE left_outstanding END AS free FROM r
         ), c AS MATERIALIZED (
             SELECT *, \(Self.grant(share: "$3")) AS granted, standing + is_over::int AS new_generation,
                 CASE WHEN is_over THEN 0 ELSE left_outstanding END AS base,
@@ -58,7 +77,7 @@ enum EscrowSQL {
         ), o AS (
             INSERT INTO {s}.account_past AS p (account_id, generation, window_start, window_end, limit_amount,
                 outstanding, spent)
-            SELECT account_id, standing, old_start, old_end, old_limit, left_outstanding, left_spent
+            SELECT account_id, standing, old_start, old_end, old_limit + old_carried, left_outstanding, left_spent
             FROM c WHERE is_over
         ), p AS (
             UPDATE {s}.account_past p SET outstanding = p.outstanding - c.give, spent = p.spent + c.settle
@@ -88,7 +107,7 @@ enum EscrowSQL {
                 start_seq = CASE WHEN excluded.settled <> 0 THEN excluded.start_seq ELSE z.start_seq END
         )
         SELECT (SELECT count(*) FROM f), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-            c.account_id, c.new_generation, c.granted, c.new_limit, c.base + c.granted, c.new_spent, c.new_end,
+            c.account_id, c.new_generation, c.granted, c.new_limit + c.carried, c.base + c.granted, c.new_spent, c.new_end,
             c.want > 0 AND c.granted < c.need OR c.pressure_until > clock_timestamp()
         FROM (VALUES (1)) AS one(x) LEFT JOIN c ON true
         """)
@@ -236,29 +255,39 @@ enum EscrowSQL {
         ) q ON true
         """)
 
-    /// Windows are numbered by the database's clock; an entry of another window neither gives nor gets.
+    /// Windows are numbered by the database's clock; an entry of another fixed window neither gives nor gets. Of a sliding
+    /// one `buckets` has the slices, the present one first: an entry gives where it was counted.
+    /// - Parameters: $1 share, $2 to $9 the entries, $10 what stays with the pod, $11 to $13 corrections.
     static let rates = PostgresStatement(
         "escrow_rates",
         """
         WITH q AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
-        l AS MATERIALIZED (
+        y AS MATERIALIZED (
+            SELECT account_id, array_agg(generation) AS slices, array_agg(amount) AS amounts FROM (
+                SELECT account_id, generation, sum(amount)::bigint AS amount
+                FROM unnest($11::bigint[], $12::bigint[], $13::bigint[]) AS x(account_id, generation, amount)
+                GROUP BY 1, 2) AS x
+            GROUP BY 1
+        ), l AS MATERIALIZED (
             SELECT e.*, r.number AS old_number, r.buckets, r.pressure_until,
                 greatest(r.number, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint / e.bucket) AS number
             FROM q CROSS JOIN unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-                $7::bigint[], $8::bigint[], $9::int[])
-                AS e(account_id, generation, give, need, want, limit_amount, bucket, bucket_count)
+                $7::bigint[], $8::bigint[], $9::int[], $10::bigint[])
+                AS e(account_id, generation, give, need, want, limit_amount, bucket, bucket_count, kept)
             JOIN {s}.rate r USING (account_id) ORDER BY e.account_id FOR UPDATE OF r
         ), m AS MATERIALIZED (
-            SELECT *, false AS takes_rest, ARRAY(
+            SELECT l.*, false AS takes_rest, ARRAY(
                 SELECT CASE WHEN i >= number - old_number
                         THEN coalesce(buckets[i - (number - old_number)::int + 1], 0) ELSE 0 END
-                    - CASE WHEN i = 0 AND generation = number THEN give ELSE 0 END
-                FROM generate_series(0, bucket_count - 1) AS i ORDER BY i) AS base
-            FROM l
+                    - CASE WHEN generation = number - i THEN give ELSE 0 END
+                    + CASE WHEN i = 0 THEN kept ELSE 0 END - coalesce(x.amount, 0)
+                FROM generate_series(0, bucket_count - 1) AS i
+                LEFT JOIN unnest(y.slices, y.amounts) AS x(slice, amount) ON x.slice = number - i ORDER BY i) AS base
+            FROM l LEFT JOIN y USING (account_id)
         ), n AS MATERIALIZED (
             SELECT *, limit_amount - (SELECT sum(b) FROM unnest(base) AS b)::bigint AS free FROM m
         ), c AS MATERIALIZED (
-            SELECT *, CASE WHEN generation = number THEN \(Self.grant(share: "$1")) ELSE 0 END AS granted FROM n
+            SELECT *, CASE WHEN generation = number OR bucket_count > 1 THEN \(Self.grant(share: "$1")) ELSE 0 END AS granted FROM n
         ), u AS (
             UPDATE {s}.rate r SET number = c.number, buckets = (c.base[1] + c.granted) || c.base[2:],
                 pressure_until = CASE WHEN c.want > 0 AND c.granted < c.need
@@ -266,7 +295,9 @@ enum EscrowSQL {
             FROM c WHERE r.account_id = c.account_id
         )
         SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, c.account_id, c.number, c.granted,
-            c.limit_amount, c.limit_amount - c.free + c.granted, (c.number + 1) * c.bucket,
+            c.limit_amount, c.limit_amount - c.free + c.granted,
+            (c.number + 1 + c.bucket_count - coalesce(
+                (SELECT max(i) FROM generate_subscripts(c.base, 1) AS i WHERE c.base[i] > 0), 1)) * c.bucket,
             c.want > 0 AND c.granted < c.need OR c.pressure_until > clock_timestamp()
         FROM (VALUES (1)) AS one(x) LEFT JOIN c ON true
         """)
@@ -284,7 +315,7 @@ enum EscrowSQL {
         WHERE account_id = ANY($1::bigint[]) ORDER BY account_id
         """)
 
-    /// Calls that began before belong to the window that ends here.
+    /// Calls that began before belong to the window that ends here; nothing of it rolls over.
     static let reset = PostgresStatement(
         nil,
         """
@@ -298,7 +329,7 @@ enum EscrowSQL {
             FROM l WHERE b.account_id = l.account_id
         )
         INSERT INTO {s}.account_past (account_id, generation, window_start, window_end, limit_amount, outstanding, spent)
-        SELECT account_id, generation, window_start, cut, limit_amount, outstanding, spent FROM l
+        SELECT account_id, generation, window_start, cut, 0, outstanding, spent FROM l
         """)
 
     static let verify = PostgresStatement(

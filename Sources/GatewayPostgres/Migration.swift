@@ -16,6 +16,7 @@ struct Migration: Sendable {
         Migration(version: 7, compatibleFrom: 1, text: Self.leanRows),
         Migration(version: 8, compatibleFrom: 1, text: Self.fence),
         Migration(version: 9, compatibleFrom: 1, text: Self.escrow),
+        Migration(version: 10, compatibleFrom: 1, text: Self.responses),
     ]
 
     /// Usage rows, and what is derived from them. What a provider reports may be any integer: a row that a journal holds

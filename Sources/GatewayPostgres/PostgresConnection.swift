@@ -7,7 +7,7 @@ import Synchronization
 /// on a thread of its own, one statement at a time; each wait has a bound.
 ///
 ///     closed --run--> connecting --> open --statement--> open
-///       ^                 |           | broken, or its deadline passed and the server did not obey the cancel
+///       ^                 |           | broken, or given up at its deadline
 ///       +----back-off-----+-----------+
 package actor PostgresConnection {
     private let thread: ConnectionThread

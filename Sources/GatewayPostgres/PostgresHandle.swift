@@ -18,6 +18,8 @@ final class PostgresHandle {
     private(set) var facts = ServerFacts()
     /// The session behind the address is not the one that greeted us: PgBouncer and its like make up their own.
     private(set) var isBehindPooler = false
+    /// An answer did not come in time; when it does, nobody could tell it from the next one.
+    private var isGivenUp = false
 
     /// libpq bounds each host's attempt by `connect_timeout`, names are resolved by the system's resolver.
     init(_ settings: PostgresSettings) throws(PostgresError) {
@@ -79,7 +81,7 @@ final class PostgresHandle {
         String(text.split(whereSeparator: \.isNewline).joined(separator: "; ").prefix(500))
     }
 
-    var isBroken: Bool { PQstatus(self.connection) != CONNECTION_OK }
+    var isBroken: Bool { self.isGivenUp || PQstatus(self.connection) != CONNECTION_OK }
 
     /// Looks whether the server has closed an idle connection, so that a statement is not wasted on it.
     var isAlive: Bool {
@@ -107,6 +109,19 @@ final class PostgresHandle {
         self.facts = ServerFacts(
             version: PQserverVersion(self.connection), encoding: rows.text(0, 1), isReadOnly: rows.bool(0, 2),
             isFsyncOn: rows.bool(0, 3), isCommitSynchronous: rows.bool(0, 4))
+        if !self.isBehindPooler, self.facts.version >= 140_000 { try self.watchForUs(by: deadline) }
+    }
+
+    /// From now on the server stops a statement, also one that waits for a lock, within a second after we have hung up.
+    /// Before PostgreSQL 14 and behind a pooler it goes on until it is done.
+    private func watchForUs(by deadline: MonotonicTime) throws(PostgresError) {
+        try self.send("SET client_connection_check_interval = 1000", .none)
+        do {
+            PQclear(try self.result(by: deadline))
+        } catch {
+            // A server on another system than Linux may not be able to.
+            if error.endsConnection || self.isBroken { throw error }
+        }
     }
 
     // MARK: sending
@@ -154,30 +169,26 @@ final class PostgresHandle {
     // MARK: receiving
 
     /// The last result of what was sent; earlier ones, as of a script, are passed over.
-    /// - Throws: the first error among them; `.timeout` when the deadline passed.
+    /// - Throws: the first error among them; `.timeout` when the deadline passed, with which the connection is given up.
+    ///   A request to cancel would need a connection of its own, and libpq's waits for a server that hangs without
+    ///   bound; the server is told to watch for us instead (`watchForUs`).
     func result(by deadline: MonotonicTime) throws(PostgresError) -> OpaquePointer {
-        var deadline = deadline
-        var isCancelled = false
         var last: OpaquePointer?
         var failure: PostgresError?
         while true {
-            if try self.waitForResult(by: deadline) {
-                guard let result = PQgetResult(self.connection) else { break }
-                switch PQresultStatus(result) {
-                case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
-                    if let former = last { PQclear(former) }
-                    last = result
-                default:
-                    if failure == nil { failure = self.failure(result) }
-                    PQclear(result)
-                }
-            } else if isCancelled {
+            guard try self.waitForResult(by: deadline) else {
+                self.isGivenUp = true
                 if let last { PQclear(last) }
-                throw PostgresError(.connectionLost, "PostgreSQL did not answer in time, nor to the cancel after it.")
-            } else {
-                isCancelled = true
-                self.cancel()
-                deadline = MonotonicTime.now.advanced(by: .seconds(2))
+                throw PostgresError(.timeout, "PostgreSQL did not answer in time; repeat later.")
+            }
+            guard let result = PQgetResult(self.connection) else { break }
+            switch PQresultStatus(result) {
+            case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
+                if let former = last { PQclear(former) }
+                last = result
+            default:
+                if failure == nil { failure = self.failure(result) }
+                PQclear(result)
             }
         }
         if let failure {
@@ -209,14 +220,6 @@ final class PostgresHandle {
                 throw self.lost()
             }
         }
-    }
-
-    /// Asks the server to stop; bounded by `tcp_user_timeout`.
-    private func cancel() {
-        guard let request = PQgetCancel(self.connection) else { return }
-        defer { PQfreeCancel(request) }
-        var text = [CChar](repeating: 0, count: 256)
-        PQcancel(request, &text, 256)
     }
 
     private func failure(_ result: OpaquePointer) -> PostgresError {

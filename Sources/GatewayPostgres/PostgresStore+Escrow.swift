@@ -96,6 +96,7 @@ extension PostgresStore: EscrowStore {
         parameters.int8Array(entries) { $0.windowStart }
         parameters.int8Array(entries) { $0.windowEnd }
         parameters.int8Array(entries) { $0.start }
+        parameters.int8Array(entries) { $0.rolloverMax }
         // A deadlock or a serialization failure is no outcome: the statement did nothing and may be repeated.
         let rows: PostgresRows
         do {
@@ -168,6 +169,11 @@ extension PostgresStore: EscrowStore {
         parameters.int8Array(entries) { $0.limit }
         parameters.int8Array(windows) { $0.bucketMicroseconds }
         parameters.int4Array(windows) { Int32($0.bucketCount) }
+        parameters.int8Array(entries) { $0.kept }
+        let corrections = entries.flatMap { entry in entry.corrections.map { (entry.accountID, $0) } }
+        parameters.int8Array(corrections) { $0.0 }
+        parameters.int8Array(corrections) { $0.1.generation }
+        parameters.int8Array(corrections) { $0.1.amount }
         let rows: PostgresRows
         do {
             rows = try await self.repeated(EscrowSQL.rates, parameters, on: self.writer)

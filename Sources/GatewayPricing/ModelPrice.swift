@@ -60,6 +60,18 @@ package struct ModelPrice: Hashable, Sendable {
         self.tokenPricing.cost(of: usage, tier: tier)
     }
 
+    /// What searches of the web cost beside the tokens, by the searches that an answer reports. 0...`costMax`.
+    package func searchCost(searches: Int64) -> NanoUSD {
+        guard searches > 0 else { return .zero }
+        // Counts are cut where no answer comes near, so that no product overflows.
+        let perSearch = Int128(self.picodollars(.perWebSearch) ?? 0) * Int128(min(searches, 1 << 20))
+        let sum = perSearch + Int128(self.picodollars(.perSearchedRequest) ?? 0)
+        return NanoUSD(rawValue: min(Int64(clamping: (sum + 500) / 1000), Self.costMax.rawValue))
+    }
+
+    /// Models that search the web for each answer, and do not say so in it (OpenAI's "search" models of chat).
+    package var searchesAlways: Bool { self.name.contains("-search-preview") || self.name.contains("-search-api") }
+
     /// The rates for a request of `inputTokens`.
     package func tokenRates(tier: ServiceTier, inputTokens: Int64) -> TokenRates {
         self.tokenPricing.rates(tier: tier, inputTokens: inputTokens)

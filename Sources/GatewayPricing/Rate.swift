@@ -8,6 +8,8 @@ package enum RateKind: UInt8, Hashable, Sendable, CaseIterable {
     case output, reasoningOutput, audioOutput, imageOutput
     case perInputImage, perOutputImage, perInputSecond, perOutputSecond, perInputCharacter, perOutputCharacter
     case perInputPixel, perOutputPixel, perQuery, perRequest, perPage
+    /// Beside the tokens: each search of the web, or each request in which there was one.
+    case perWebSearch, perSearchedRequest
 
     /// In the catalogue's text.
     package var name: String {
@@ -33,6 +35,8 @@ package enum RateKind: UInt8, Hashable, Sendable, CaseIterable {
         case .perQuery: "per_query"
         case .perRequest: "per_request"
         case .perPage: "per_page"
+        case .perWebSearch: "per_web_search"
+        case .perSearchedRequest: "per_searched_request"
         }
     }
 

@@ -14,6 +14,13 @@ package struct AWSCredentials: Sendable, Hashable, CustomStringConvertible {
         self.sessionToken = sessionToken
     }
 
+    /// Whether each part can stand in a header.
+    package var isSendable: Bool {
+        ([self.accessKeyID, self.secretAccessKey] + [self.sessionToken].compactMap { $0 }).allSatisfy { text in
+            !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+        }
+    }
+
     package var description: String { "AWSCredentials(\(self.accessKeyID), secret redacted)" }
 }
 

@@ -1,3 +1,4 @@
+import GatewayCore
 import GatewayWire
 
 extension Provider {
@@ -45,11 +46,23 @@ extension Provider {
         }
     }
 
+    /// The path and query of `kind`, which is none of a conversation's.
+    package func path(of kind: CallKind, model: String) -> String {
+        guard kind == .rerank else { return self.openAIPath(kind.path, model: model) }
+        return switch self.pathStyle {
+        case .azureInference: "/v1/rerank"
+        // Its path of OpenAI's shape has none.
+        default: self.chatFormat == .cohere ? "/v2/rerank" : self.openAIPath(kind.path, model: model)
+        }
+    }
+
     /// The path that counts the tokens of a request in `format`. `nil`: the provider has none.
     package func countTokensPath(for format: WireFormat, model: String) -> String? {
         switch (format, self.pathStyle) {
         case (.anthropic, .standard) where self.chatFormat == .anthropic: "/v1/messages/count_tokens"
         case (.anthropic, .azureAnthropic): "/anthropic/v1/messages/count_tokens"
+        case (.anthropic, .vertexAnthropic):
+            self.vertexPrefix(version: "v1") + "/publishers/anthropic/models/count-tokens:rawPredict"
         case (.gemini, .standard), (.gemini, .vertexGemini): self.geminiModelPath(model) + ":countTokens"
         case (.bedrock, _): "/model/\(Self.encoded(model))/count-tokens"
         default: nil
@@ -73,7 +86,7 @@ extension Provider {
         }
     }
 
-    private func geminiModelPath(_ model: String) -> String {
+    func geminiModelPath(_ model: String) -> String {
         let name = Self.encoded(model)
         guard self.pathStyle == .vertexGemini else {
             for kind in ["models/", "tunedModels/"] where model.hasPrefix(kind) {

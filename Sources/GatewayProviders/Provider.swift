@@ -13,13 +13,24 @@ package struct Provider: Sendable, Hashable {
 
     /// Which calls the provider serves.
     package struct Endpoints: OptionSet, Sendable, Hashable {
-        package let rawValue: UInt8
-        package init(rawValue: UInt8) { self.rawValue = rawValue }
+        package let rawValue: UInt16
+        package init(rawValue: UInt16) { self.rawValue = rawValue }
 
         package static let chat = Endpoints(rawValue: 1)
         package static let completions = Endpoints(rawValue: 2)
         package static let embeddings = Endpoints(rawValue: 4)
+        package static let images = Endpoints(rawValue: 8)
+        /// Edits and variations.
+        package static let imageEdits = Endpoints(rawValue: 16)
+        package static let speech = Endpoints(rawValue: 32)
+        /// Transcriptions and translations.
+        package static let transcriptions = Endpoints(rawValue: 64)
+        package static let moderations = Endpoints(rawValue: 128)
+        package static let rerank = Endpoints(rawValue: 256)
+        /// Those for text, which most providers with OpenAI's API have.
         package static let all: Endpoints = [.chat, .completions, .embeddings]
+        /// What OpenAI has beside those.
+        package static let media: Endpoints = [.images, .imageEdits, .speech, .transcriptions, .moderations]
     }
 
     /// When a stream carries usage.
@@ -76,6 +87,20 @@ package struct Provider: Sendable, Hashable {
         case bedrockInvoke
     }
 
+    /// How embeddings are asked for.
+    package enum Embeddings: Sendable, Hashable {
+        /// In OpenAI's shape only.
+        case openAI
+        /// In OpenAI's shape, and in Gemini's own.
+        case gemini
+        /// In OpenAI's shape, and in Cohere's own.
+        case cohere
+        /// By `:predict`.
+        case vertex
+        /// By `/invoke`, in the shape of the model's maker.
+        case bedrock
+    }
+
     /// A header that every call to the provider carries.
     package struct FixedHeader: Sendable, Hashable {
         package var name: String
@@ -116,6 +141,8 @@ package struct Provider: Sendable, Hashable {
     /// Sent with each call unless the caller sent a header of the name.
     package var headers: [FixedHeader] = []
     package var signing = Signing.none
+    /// How it embeds, beside OpenAI's shape or in its place.
+    package var embeddings = Embeddings.openAI
     /// `false`: the path names the model and a `model` in the body is refused.
     package var sendsModelInBody = true
     /// `anthropic_version` of the body, where Anthropic's format goes through another host. `nil`: none.
@@ -128,6 +155,13 @@ package struct Provider: Sendable, Hashable {
         case .chatCompletion, .messages, .responses, .generateContent, .converse: self.endpoints.contains(.chat)
         case .completion: self.endpoints.contains(.completions)
         case .embedding: self.endpoints.contains(.embeddings)
+        case .imageGeneration: self.endpoints.contains(.images)
+        case .imageEdit, .imageVariation: self.endpoints.contains(.imageEdits)
+        case .speech: self.endpoints.contains(.speech)
+        case .transcription, .translation: self.endpoints.contains(.transcriptions)
+        case .moderation: self.endpoints.contains(.moderations)
+        case .rerank: self.endpoints.contains(.rerank)
+        case .passThrough: true
         }
     }
 

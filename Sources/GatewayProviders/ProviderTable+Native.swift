@@ -27,6 +27,7 @@ extension ProviderTable {
     ) {
         $0.authentication = .header("x-goog-api-key")
         $0.openAIPrefix = "/v1beta/openai"
+        $0.embeddings = .gemini
     }
 
     /// Takes OpenAI's shape as well, at the same address.
@@ -43,7 +44,10 @@ extension ProviderTable {
                 name, "https://api.cohere.com", keys: ["COHERE_API_KEY", "CO_API_KEY"], bases: ["COHERE_API_BASE"],
                 endpoints: [.chat, .embeddings], streamUsage: .always),
             .cohere, strips: ["/v2/chat", "/v1/chat", "/compatibility/v1", "/v2", "/v1"]
-        ) { $0.openAIPrefix = "/compatibility/v1" }
+        ) {
+            $0.openAIPrefix = "/compatibility/v1"
+            $0.embeddings = .cohere
+        }
     }
 
     /// A bearer key, or signed requests.
@@ -52,10 +56,11 @@ extension ProviderTable {
             entry(
                 name, "https://bedrock-runtime.{region}.amazonaws.com", keys: ["AWS_BEARER_TOKEN_BEDROCK"],
                 bases: ["AWS_BEDROCK_RUNTIME_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"], requiresKey: false,
-                streamUsage: .always),
+                endpoints: [.chat, .embeddings], streamUsage: .always),
             .bedrock
         ) {
             $0.signing = .aws(service: "bedrock")
+            $0.embeddings = .bedrock
             $0.sendsModelInBody = false
         }
     }
@@ -64,11 +69,12 @@ extension ProviderTable {
         row(
             entry(
                 name, "https://{vertex}", keys: ["VERTEXAI_API_KEY"], bases: ["VERTEXAI_API_BASE"],
-                requiresKey: false, streamUsage: .always),
+                requiresKey: false, endpoints: [.chat, .embeddings], streamUsage: .always),
             .gemini, strips: ["/v1beta1", "/v1"]
         ) {
             $0.pathStyle = .vertexGemini
             $0.signing = .googleServiceAccount
+            $0.embeddings = .vertex
         }
     }
 

@@ -6,7 +6,8 @@ import GatewayWire
 /// own API pages for the rest.
 enum ProviderTable {
     /// Sorted by name.
-    static let all: [Provider] = (hosted + selfHosted + embeddingOnly + native).sorted { $0.name < $1.name }
+    static let all: [Provider] = (hosted + selfHosted + embeddingOnly + native).map(withOtherEndpoints)
+        .sorted { $0.name < $1.name }
     static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     private static let hosted: [Provider] = [

@@ -107,8 +107,16 @@ package struct DeploymentConfiguration: Sendable {
     package var authorityFile: String?
     /// LiteLLM's `drop_params`: what the provider's format cannot express is left out instead of refused.
     package var dropsUnsupported = false
-    /// Signs each call instead of `authentication`. `nil`: calls are not signed.
+    /// LiteLLM's `use_in_pass_through`: the provider's own paths are called with this entry's address and key.
+    package var servesPassThrough = false
+    /// Signs each call instead of `authentication`. `nil`: calls are not signed, or with what `credentialRecipe` gives.
     package var awsKeyPair: AWSKeyPair?
+    /// Gives what authenticates or signs calls. `nil`: what does is configured, or the provider needs nothing.
+    package var credentialRecipe: CredentialRecipe?
+    /// What its calls may cost, for all pods together.
+    package var budgets: [BudgetRule] = []
+    /// How fast it may be called, for all pods together.
+    package var rates: [LimitRule] = []
 
     package init(
         modelGroup: String, provider: String, model: String, deploymentID: String, address: UpstreamAddress?,
@@ -143,6 +151,8 @@ package struct RoutingConfiguration: Sendable {
     package var fallbacks: [(group: String, targets: [String])]
     /// How long a deployment that failed is left out when its group has another; zero: never.
     package var cooldown: Duration
+    /// `provider_budget_config`: what calls of a provider may cost, for all its deployments together.
+    package var providerBudgets: [(provider: String, budget: BudgetRule)] = []
 
     package init(
         deployments: [DeploymentConfiguration], aliases: [(alias: String, group: String, isHidden: Bool)],

@@ -41,6 +41,22 @@ struct EscrowTable {
         }
     }
 
+    /// A window that is over. `nil`: there was none.
+    func past(_ id: Int64, _ generation: Int64) throws -> EscrowAccountRow? {
+        try SQLStatement.first(
+            self.database,
+            """
+            SELECT window_start, window_end, limit_amount, outstanding, spent FROM account_past
+            WHERE account_id = ?1 AND generation = ?2
+            """, .integer(id), .integer(generation)
+        ) { row in
+            EscrowAccountRow(
+                accountID: id, generation: generation, windowStart: row.integer(0), windowEnd: row.integer(1),
+                limit: row.integer(2), termsPosition: 0, outstanding: row.integer(3), spent: row.integer(4),
+                pressureUntil: 0)
+        }
+    }
+
     func store(_ row: EscrowAccountRow) throws {
         try SQLStatement.run(
             self.database,

@@ -9,7 +9,7 @@ struct Migrator {
 
     private static let migrations = [
         Schema.version1, Schema.version2, Schema.version4, Schema.version5, Schema.version6,
-        Schema.version7,
+        Schema.version7, Schema.version8, Schema.version9,
     ]
 
     /// The version this program writes and reads.

@@ -64,7 +64,9 @@ extension SQLiteStore: EscrowStore {
                     try table.settlePast(
                         entry.accountID, generation: entry.generation, give: entry.give, settle: entry.settle)
                 }
-                let (grant, past) = row.apply(entry, now: now, share: share, position: position)
+                let previous = entry.rolloverMax > 0 ? try table.past(row.accountID, row.generation - 1) : nil
+                let (grant, past) = row.apply(
+                    entry, previous: previous, now: now, share: share, position: position)
                 if let past { try table.close(past) }
                 try table.store(row)
                 try table.move(
@@ -138,9 +140,8 @@ extension SQLiteStore: EscrowStore {
         try await self.write { database in
             let table = EscrowTable(database: database)
             guard var row = try table.account(account) else { return }
-            var past = row
             // Calls that began before belong to the window that ends here.
-            past.windowEnd = max(past.windowStart + 1, min(past.windowEnd - 1, now.rawValue))
+            let past = row.ended(at: max(row.windowStart + 1, min(row.windowEnd - 1, now.rawValue)))
             try table.close(past)
             row.generation += 1
             row.windowStart = past.windowEnd

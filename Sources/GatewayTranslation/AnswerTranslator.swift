@@ -5,6 +5,8 @@ package struct TranslatedAnswer: Hashable, Sendable {
     package var body: [UInt8]
     /// `nil`: the provider reported none.
     package var usage: ConversationUsage?
+    /// Of an answer in the format of Responses, as the provider named it. `nil`: another format, or it did not.
+    package var responseID: String?
 }
 
 /// Translates whole answers and errors. Pure: bytes in, bytes out.
@@ -37,8 +39,44 @@ package enum AnswerTranslator {
         var response = try self.decode(root, source, arena)
         memory.restore(&response, arena)
         let context = EncodingContext(options: options, arena: arena, target: target)
-        let result = TranslatedAnswer(body: try self.encode(response, context), usage: response.usage)
+        var result = TranslatedAnswer(body: try self.encode(response, context), usage: response.usage)
+        if source == .openAIResponses { result.responseID = response.id?.string }
         return .answer(result)
+    }
+
+    /// Members of an answer's object that say what it used.
+    package static func usageMembers(of format: WireFormat) -> [StaticString] {
+        switch format {
+        case .openAIChat, .openAIResponses: ["usage", "service_tier"]
+        case .anthropic, .bedrock, .cohere: ["usage"]
+        case .gemini: ["usageMetadata"]
+        case .ollama: ["done", "prompt_eval_count", "eval_count"]
+        }
+    }
+
+    /// - Parameter members: an object that has `usageMembers` and nothing else.
+    /// - Returns: `nil`: they say nothing, or cannot be read.
+    package static func usage(_ members: UnsafeRawBufferPointer, of format: WireFormat) -> ConversationUsage? {
+        let tree = JSONTree()
+        return withExtendedLifetime(tree) {
+            guard let root = try? tree.read(members) else { return nil }
+            if format == .ollama { return OllamaFacts.usage(root) }
+            guard let value = root[format == .gemini ? "usageMetadata" : "usage"] else { return nil }
+            switch format {
+            case .openAIChat, .openAIResponses:
+                var usage = format == .openAIChat ? ChatUsage.read(value) : ResponsesUsage.read(value)
+                usage.serviceTier = ServiceTierNames.priced(root["service_tier"]?.text) ?? usage.serviceTier
+                return usage
+            case .anthropic:
+                var usage = AnthropicUsage()
+                usage.read(value)
+                return usage.usage
+            case .gemini: return GeminiUsage.read(value)
+            case .bedrock: return BedrockUsage.read(value)
+            case .cohere: return CohereUsage.read(value)
+            case .ollama: return nil
+            }
+        }
     }
 
     /// Reads the body of an answer whose status is not 2xx: any format, HTML, or nothing.

@@ -29,6 +29,11 @@ package enum RequestTranslator {
         guard root.kind == .object else { throw .json(.notAnObject) }
         var request = try self.decode(root, source, arena)
         if source != target { request.numberCalls(arena) }
+        if let isStream = options.isStream {
+            request.isStream = isStream
+            // What the path says, and what Bedrock and Vertex AI want in a body of Anthropic's.
+            request.extras.members.removeAll { $0.key == "stream" || $0.key == "anthropic_version" }
+        }
         let context = EncodingContext(options: options, arena: arena, target: target)
         var result = try self.encode(request, context)
         result.memory.isStream = request.isStream

@@ -12,6 +12,8 @@ package final class StreamTranslator {
     package private(set) var isFinished = false
     /// Bytes of generated text and arguments, escapes as they were written, to estimate usage that nobody reported.
     package private(set) var contentBytes = 0
+    /// Of a stream in the format of Responses, as the provider named it. `nil`: another format, or not yet.
+    package private(set) var responseID: String?
 
     private var reader: EventReader
     private var decoder: any StreamDecoder
@@ -20,10 +22,13 @@ package final class StreamTranslator {
     private var writer = JSONWriter()
     private let memory: CallMemory
     private var answerCall: Int?
+    /// Caller and provider speak one format in different framings: events go on as they are, and are only read.
+    private let copiesEvents: Bool
+    private let notesIdentifier: Bool
 
     /// - Parameters:
     ///   - framing: how the provider's stream is cut. `nil`: as the format usually is.
-    ///   - targetFraming: how the caller's stream is to be cut; only Gemini has a choice.
+    ///   - targetFraming: how the caller's stream is to be cut; only Gemini and Anthropic have a choice.
     package init(
         from source: WireFormat, to target: WireFormat, options: TranslationOptions, memory: CallMemory = CallMemory(),
         framing: StreamFraming? = nil, targetFraming: StreamFraming? = nil
@@ -32,6 +37,10 @@ package final class StreamTranslator {
         self.decoder = source.streamDecoder()
         self.encoder = target.streamEncoder(options, targetFraming ?? target.framing)
         self.memory = memory
+        self.notesIdentifier = source == .openAIResponses
+        self.copiesEvents =
+            source == target && target.framing == .serverSentEvents && framing ?? source.framing == .awsEventStream
+            && targetFraming ?? target.framing == .serverSentEvents
     }
 
     /// Reads bytes of the provider's stream and appends what they make to `output`.
@@ -76,7 +85,10 @@ package final class StreamTranslator {
         self.scratch.arena.reset()
         do throws(TranslationError) {
             try self.decoder.decode(name: name, data: data, self.scratch)
-            self.encodeEvents()
+            // An exception of the framing is no event of the format.
+            guard self.copiesEvents, name.isEmpty else { return self.encodeEvents() }
+            self.copy(data)
+            for event in self.scratch.events { self.note(event) }
         } catch {
             self.fail(ProviderFailure(kind: .server, status: 502, message: error.message))
         }
@@ -94,6 +106,20 @@ package final class StreamTranslator {
         }
     }
 
+    /// Writes an event of the format as it is, as a server-sent one with its type as name.
+    private func copy(_ data: JSONSlice) {
+        let type = JSONTree.reading(data) { $0["type"]?.text?.string } ?? nil
+        if let type, type.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+            self.writer.plain("event: ")
+            self.writer.bytes += Array(type.utf8)
+            self.writer.plain("\n")
+        }
+        self.writer.plain("data: ")
+        // Line ends stand between values only, where they mean nothing.
+        self.writer.bytes += data.bytes.lazy.filter { $0 != 0x0A && $0 != 0x0D }
+        self.writer.plain("\n\n")
+    }
+
     private func note(_ event: StreamEvent) {
         switch event {
         case .text(_, let text), .reasoning(_, let text), .toolArguments(_, _, let text), .refusal(_, let text):
@@ -105,6 +131,7 @@ package final class StreamTranslator {
             self.failure = failure
             self.isFinished = true
         case .end: self.isFinished = true
+        case .start(let id, _, _): if self.notesIdentifier { self.responseID = id?.string }
         default: break
         }
     }
@@ -163,6 +190,7 @@ extension WireFormat {
     func streamEncoder(_ options: TranslationOptions, _ framing: StreamFraming) -> any StreamEncoder {
         switch self {
         case .openAIChat: ChatStreamEncoder(options: options)
+        case .anthropic where framing == .awsEventStream: AnthropicInvokeStreamEncoder(options: options)
         case .anthropic: AnthropicStreamEncoder(options: options)
         case .gemini: GeminiStreamEncoder(options: options, isArray: framing == .jsonArray)
         case .openAIResponses: ResponsesStreamEncoder(options: options)

@@ -93,6 +93,18 @@ package enum AWSEventStream {
         return total
     }
 
+    /// Bytes of the whole frames that `bytes` begins with, and whether what follows them is no frame.
+    package static func wholeFrames(_ bytes: UnsafeRawBufferPointer) -> (bytes: Int, isBroken: Bool) {
+        var position = 0
+        while bytes.count - position >= Self.preludeBytes {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
+            guard let total = try? Self.frameLength(rest, max: Self.messageBytesMax) else { return (position, true) }
+            guard rest.count >= total else { break }
+            position += total
+        }
+        return (position, false)
+    }
+
     /// Reads one whole frame.
     package static func decode(_ frame: UnsafeRawBufferPointer) throws(Fault) -> Message {
         guard frame.count >= self.overheadBytes, let base = frame.baseAddress else { throw .malformed }

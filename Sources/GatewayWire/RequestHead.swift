@@ -31,11 +31,17 @@ package struct RequestHead: Sendable {
     package var xAPIKey = ByteRange.empty
     /// `x-goog-api-key` (Gemini).
     package var xGoogAPIKey = ByteRange.empty
+    /// `x-litellm-api-key`
+    package var xLiteLLMAPIKey = ByteRange.empty
     package var contentType = ByteRange.empty
     package var accept = ByteRange.empty
     /// `x-litellm-call-id`
     package var callID = ByteRange.empty
     package var traceparent = ByteRange.empty
+    /// `x-litellm-tags`
+    package var tags = ByteRange.empty
+    /// `x-martlet-dry-run`
+    package var dryRun = ByteRange.empty
     package var contentEncoding = ByteRange.empty
     package var upgrade = ByteRange.empty
 

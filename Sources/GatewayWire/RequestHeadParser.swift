@@ -197,6 +197,8 @@ struct RequestHeadParser {
                 try self.noteContentLength(line)
             } else if reader.isNamed(line, "x-goog-api-key") {
                 try Self.setOnce(&self.head.xGoogAPIKey, line, .repeatedCredential)
+            } else if reader.isNamed(line, "x-litellm-tags") {
+                if self.head.tags.isEmpty { self.head.tags = line.value }
             }
         case 16:
             if reader.isNamed(line, "content-encoding") {
@@ -207,6 +209,10 @@ struct RequestHeadParser {
                 try self.noteTransferEncoding(line)
             } else if reader.isNamed(line, "x-litellm-call-id") {
                 if self.head.callID.isEmpty { self.head.callID = line.value }
+            } else if reader.isNamed(line, "x-litellm-api-key") {
+                try Self.setOnce(&self.head.xLiteLLMAPIKey, line, .repeatedCredential)
+            } else if reader.isNamed(line, "x-martlet-dry-run") {
+                self.head.dryRun = line.value
             }
         default: break
         }

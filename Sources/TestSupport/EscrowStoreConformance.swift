@@ -24,10 +24,13 @@ package enum EscrowStoreConformance {
         EscrowStoreBehaviour(name: "takes reports once and counts rows after them") { try await reports($0()) },
         EscrowStoreBehaviour(name: "settles into a window that was reset") { try await settlesPast($0()) },
         EscrowStoreBehaviour(name: "begins a window anew when it is over") { try await rolls($0()) },
+        EscrowStoreBehaviour(name: "lets roll over what a window did not use") { try await rollsOver($0()) },
+        EscrowStoreBehaviour(name: "lets roll over nothing after a reset") { try await forfeits($0()) },
         EscrowStoreBehaviour(name: "tells holders that somebody wants more") { try await presses($0()) },
         EscrowStoreBehaviour(name: "takes newer terms and keeps them") { try await takesTerms($0()) },
         EscrowStoreBehaviour(name: "says nothing of accounts it does not have") { try await skipsUnknown($0()) },
         EscrowStoreBehaviour(name: "counts rates by window") { try await countsRates($0()) },
+        EscrowStoreBehaviour(name: "counts sliding rates by slice") { try await countsSlidingRates($0()) },
     ]
 
     private typealias Pair = (escrow: any EscrowStore, ledger: any LedgerStore)
@@ -211,6 +214,56 @@ package enum EscrowStoreConformance {
         #expect(second.map(\.windowEnd) == [1 << 60])
     }
 
+    /// Windows of a minute in 1970; the last one lasts.
+    private static func inWindow(
+        _ start: Int64, _ terms: EscrowTerms, generation: Int64, most: Int64, rollover: Int64
+    ) -> EscrowEntry {
+        var entry = Self.ask(terms, least: min(1, most), most: most, generation: generation)
+        (entry.windowStart, entry.windowEnd, entry.rolloverMax) = (start, 1 << 60, rollover)
+        return entry
+    }
+
+    private static func rollingOver(_ pair: Pair) async throws -> (EscrowTerms, EscrowSession) {
+        let terms = Self.terms(window: .rolling(seconds: 60, anchor: UnixMicroseconds(rawValue: 0)), label: "60s")
+        try await pair.escrow.addAccounts([terms], now: UnixMicroseconds(rawValue: 60_000_000))
+        var (session, _) = try await Self.open(pair, 1)
+        var first = Self.ask(terms, least: 10, most: 10)
+        (first.windowStart, first.windowEnd, first.rolloverMax) = (60_000_000, 120_000_000, 5000)
+        _ = try await Self.send(pair.escrow, &session, [first])
+        return (terms, session)
+    }
+
+    private static func rollsOver(_ pair: Pair) async throws {
+        var (terms, session) = try await Self.rollingOver(pair)
+        var entry = Self.inWindow(120_000_000, terms, generation: 1, most: 5000, rollover: 300)
+        entry.give = 4
+        let bounded = try await Self.send(pair.escrow, &session, [entry], share: 1)
+        #expect(bounded.map(\.limit) == [1300] && bounded.map(\.granted) == [1300])
+        entry = Self.inWindow(120_000_000, terms, generation: 2, most: 5000, rollover: 5000)
+        let more = try await Self.send(pair.escrow, &session, [entry], share: 1)
+        #expect(more.map(\.limit) == [1994] && more.map(\.granted) == [694])
+        // What comes back of the former window rolls over, too.
+        entry = Self.inWindow(120_000_000, terms, generation: 1, most: 0, rollover: 5000)
+        entry.give = 6
+        _ = try await Self.send(pair.escrow, &session, [entry], share: 1)
+        entry = Self.inWindow(120_000_000, terms, generation: 2, most: 5000, rollover: 5000)
+        #expect(try await Self.send(pair.escrow, &session, [entry], share: 1).map(\.granted) == [6])
+        entry = Self.inWindow(120_000_000, terms, generation: 2, most: 5000, rollover: 0)
+        let none = try await Self.send(pair.escrow, &session, [entry], share: 1)
+        #expect(none.map(\.limit) == [1000] && none.map(\.granted) == [0])
+    }
+
+    private static func forfeits(_ pair: Pair) async throws {
+        var (terms, session) = try await Self.rollingOver(pair)
+        // A window between the two, in which nobody asked.
+        var entry = Self.inWindow(180_000_000, terms, generation: 1, most: 1, rollover: 400)
+        #expect(try await Self.send(pair.escrow, &session, [entry]).map(\.limit) == [1400])
+        try await pair.escrow.resetAccount(terms.id)
+        entry = Self.inWindow(180_000_000, terms, generation: 0, most: 1, rollover: 400)
+        let after = try await Self.send(pair.escrow, &session, [entry])
+        #expect(after.map(\.generation) == [3] && after.map(\.limit) == [1000])
+    }
+
     private static func presses(_ pair: Pair) async throws {
         let terms = Self.terms()
         try await pair.escrow.addAccounts([terms], now: Self.now)
@@ -244,6 +297,36 @@ package enum EscrowStoreConformance {
         let grants = try await Self.send(
             pair.escrow, &session, [Self.ask(terms, least: 1, most: 1), Self.ask(other, least: 1, most: 1)])
         #expect(grants.map(\.accountID) == [terms.id])
+    }
+
+    private static func countsSlidingRates(_ pair: Pair) async throws {
+        let limit = EscrowTerms(
+            LimitTerms(subject: Subject(.key, "k"), unit: .tokens, window: .slidingDay, value: 100))
+        func send(
+            _ generation: Int64, give: Int64, kept: Int64, most: Int64, corrections: [EscrowCorrection] = []
+        ) async throws -> EscrowGrant {
+            var entry = EscrowEntry(accountID: limit.id, limit: 100)
+            (entry.generation, entry.give, entry.kept) = (generation, give, kept)
+            (entry.least, entry.most, entry.corrections) = (min(1, most), most, corrections)
+            let (grants, _) = try await pair.escrow.exchangeRates([entry], windows: [.slidingDay], share: 1)
+            return try #require(grants.first)
+        }
+        // Without a slice of its own a pod is given one.
+        let first = try await send(0, give: 0, kept: 0, most: 60)
+        let number = first.generation
+        #expect(first.granted == 60 && first.outstanding == 60)
+        let length = LimitTerms.Window.slidingDay.bucketMicroseconds
+        #expect(first.windowEnd == (number + Int64(LimitTerms.Window.slidingDay.bucketCount)) * length)
+        // It keeps some of what it has, and gets more; calls have given up some of what they took.
+        let second = try await send(
+            number, give: 20, kept: 15, most: 100, corrections: [EscrowCorrection(generation: number, amount: 5)])
+        #expect(second.granted == 50 && second.outstanding == 100)
+        // What was counted in slices that are over, or yet to come, cannot be given.
+        let third = try await send(
+            number - 1000, give: 30, kept: 0, most: 10, corrections: [EscrowCorrection(generation: 1, amount: 9)])
+        #expect(third.granted == 0 && third.outstanding == 100 && third.isUnderPressure)
+        // A debt counts whatever the limit.
+        #expect(try await send(number, give: 0, kept: 7, most: 1).outstanding == 107)
     }
 
     private static func countsRates(_ pair: Pair) async throws {

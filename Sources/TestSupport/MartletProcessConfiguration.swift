@@ -12,6 +12,10 @@ package struct MartletProcessConfiguration: Sendable {
     /// Prices in USD per token of all models. `nil`: not given, so the catalogue's or none.
     package var inputCostPerToken: String? = "0.000001"
     package var outputCostPerToken: String? = "0.000002"
+    /// Further lines below `litellm_params:`, by model.
+    package var parameters: [String: [String]] = [:]
+    /// Groups of models that are not a group of their own.
+    package var groups: [String: String] = [:]
     /// Further text at the end.
     package var appendix = ""
 
@@ -28,12 +32,13 @@ package struct MartletProcessConfiguration: Sendable {
         var lines = ["model_list:"]
         for model in self.models {
             lines += [
-                "  - model_name: \"\(model)\"",
+                "  - model_name: \"\(self.groups[model] ?? model)\"",
                 "    litellm_params:",
                 "      model: \"openai/\(model)\"",
                 "      api_base: http://127.0.0.1:\(self.upstreamPort)/v1",
                 "      api_key: sk-upstream-secret",
             ]
+            lines += (self.parameters[model] ?? []).map { "      \($0)" }
             if let inputCostPerToken { lines.append("      input_cost_per_token: \(inputCostPerToken)") }
             if let outputCostPerToken {
                 lines.append("      output_cost_per_token: \(outputCostPerToken)")

@@ -43,6 +43,12 @@ package actor MemoryEscrowStore: EscrowStore {
         let rows = try await self.ledger.usage(
             UsageQuery(after: (streamID, 0), newestFirst: false, limit: .max)
         ).filter { $0.streamID == streamID }
+        /// When the window is over, the calls that began in it are told by their time.
+        func window(_ place: Place) -> Range<Int64>? {
+            guard let row = self.accounts[place.account]?.row else { return nil }
+            if row.generation == place.generation { return row.windowStart..<Int64.max }
+            return self.past[place].map { $0.windowStart..<max($0.windowStart, $0.windowEnd) }
+        }
         for (place, lease) in self.leases[streamID] ?? [:] {
             guard let (row, terms) = self.accounts[place.account], closing != .permits || terms.unit == .permits else {
                 continue
@@ -51,6 +57,7 @@ package actor MemoryEscrowStore: EscrowStore {
             if terms.unit == .money {
                 consumed = rows.reduce(0) { sum, row in
                     row.sequence > lease.start && Self.pays(terms.subject, row.event)
+                        && (window(place)?.contains(row.event.startedAt.rawValue) ?? true)
                         ? sum + row.event.cost.rawValue : sum
                 }
             }
@@ -77,6 +84,8 @@ package actor MemoryEscrowStore: EscrowStore {
         case .key: event.payer.keyID.text == subject.id
         case .team: event.payer.teamID == subject.id
         case .user: event.payer.userID == subject.id
+        case .provider: event.route.provider == subject.id
+        case .deployment: event.route.deploymentID == subject.id
         default: false
         }
     }
@@ -108,7 +117,9 @@ package actor MemoryEscrowStore: EscrowStore {
                 self.past[own]?.outstanding -= entry.give
                 self.past[own]?.spent += entry.settle
             }
-            let (grant, former) = row.apply(entry, now: now, share: share, position: position)
+            let previous = self.past[Place(account: entry.accountID, generation: row.generation - 1)]
+            let (grant, former) = row.apply(
+                entry, previous: previous, now: now, share: share, position: position)
             if let former { self.past[Place(account: entry.accountID, generation: former.generation)] = former }
             self.accounts[entry.accountID]?.row = row
             self.move(streamID, entry, grant, at: min(sequence, entry.start))
@@ -172,7 +183,10 @@ package actor MemoryEscrowStore: EscrowStore {
 
     package func resetAccount(_ account: Int64) async throws(LedgerError) {
         guard let row = self.accounts[account]?.row else { return }
-        self.past[Place(account: account, generation: row.generation)] = row
+        let end = max(row.windowStart + 1, min(row.windowEnd - 1, self.clock.now().rawValue))
+        self.past[Place(account: account, generation: row.generation)] = row.ended(at: end)
+        self.accounts[account]?.row.windowStart = end
+        self.accounts[account]?.row.windowEnd = max(row.windowEnd, end + 1)
         self.accounts[account]?.row.generation += 1
         self.accounts[account]?.row.outstanding = 0
         self.accounts[account]?.row.spent = 0

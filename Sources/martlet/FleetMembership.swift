@@ -30,7 +30,8 @@ struct FleetMembership: Sendable {
             }, report: { logger.notice("\($0)") })
         let fleet = Fleet(
             identity: identity, store: store, reader: reader, news: store.changeNews,
-            configuration: configuration, extraJobs: [Self.reclaiming(store)], time: .system,
+            configuration: configuration, extraJobs: [Self.reclaiming(store), Self.forgetting(store, clock)],
+            time: .system,
             generator: { SystemRandomNumberGenerator() }, logger: logger,
             facts: {
                 PodFacts(
@@ -54,6 +55,14 @@ struct FleetMembership: Sendable {
     private static func reclaiming(_ store: PostgresStore) -> PeriodicJob {
         PeriodicJob(name: "escrow", interval: .seconds(5)) { _ throws(LedgerError) in
             try await store.reclaimEscrow()
+        }
+    }
+
+    /// Deletes responses that were kept long enough.
+    private static func forgetting(_ store: PostgresStore, _ clock: any WallClock) -> PeriodicJob {
+        PeriodicJob(name: "responses", interval: .seconds(3600)) { _ throws(LedgerError) in
+            let count = try await store.deleteResponses(endedBy: clock.now())
+            return count > 0 ? ["Deleted \(count) responses that were kept long enough."] : []
         }
     }
 

@@ -18,6 +18,7 @@ final class LiveConfiguration: Sendable {
     private let logger: Logger
     private let entities: EntityDirectory
     private let runtime: Mutex<RuntimeSnapshot>
+    private let bound: Mutex<BoundDeployments>
     private let server = Mutex<DataPlaneServer?>(nil)
 
     private init(
@@ -31,6 +32,7 @@ final class LiveConfiguration: Sendable {
         self.logger = logger
         self.listing = CurrentListing(builder.listing())
         self.runtime = Mutex(try builder.snapshot(former: nil))
+        self.bound = Mutex(builder.boundDeployments())
         entities.set(configuredGroups: builder.accessGroups())
     }
 
@@ -65,6 +67,9 @@ final class LiveConfiguration: Sendable {
         self.server.withLock { $0 = server }
         return server
     }
+
+    /// What binds deployments and providers now.
+    var boundDeployments: BoundDeployments { self.bound.withLock { $0 } }
 
     func load() -> LoadResult { self.source.load(stored: self.vault?.opened) }
 
@@ -123,6 +128,7 @@ final class LiveConfiguration: Sendable {
         }
         self.server.withLock { $0 }?.replace(next)
         self.listing.replace(builder.listing())
+        self.bound.withLock { $0 = builder.boundDeployments() }
         self.entities.set(configuredGroups: builder.accessGroups())
     }
 

@@ -22,13 +22,15 @@ final class Pod: Sendable {
     private let readiness: Readiness
     private let coldKeys: ColdKeyResolver
     private let escrow: Escrow
+    private let responses: StoredResponses
     private let signals: Signals
     /// `nil`: SQLite, one pod alone.
     private let membership: FleetMembership?
 
     private init(
         live: LiveConfiguration, logger: Logger, ledger: Ledger, server: DataPlaneServer, readiness: Readiness,
-        coldKeys: ColdKeyResolver, escrow: Escrow, signals: Signals, membership: FleetMembership?
+        coldKeys: ColdKeyResolver, escrow: Escrow, responses: StoredResponses, signals: Signals,
+        membership: FleetMembership?
     ) {
         self.live = live
         self.logger = logger
@@ -37,6 +39,7 @@ final class Pod: Sendable {
         self.readiness = readiness
         self.coldKeys = coldKeys
         self.escrow = escrow
+        self.responses = responses
         self.signals = signals
         self.membership = membership
     }
@@ -49,11 +52,11 @@ final class Pod: Sendable {
         let isJSON = settings.logsAreJSON
         let logger = Logger(label: "martlet") { _ in LineLogHandler(logLevel: level, isJSON: isJSON, clock: clock) }
         let startedAt = clock.now()
-
         let ledger = try await Ledger.open(settings: settings, clock: clock, logger: logger)
         let (stores, shipper) = (ledger.stores, ledger.shipper)
+        let responses = StoredResponses(settings: settings, stores: stores, clock: clock, logger: logger)
         let patience = StartPatience(isPatient: stores.postgres != nil, logger: logger)
-        let governance = GovernanceReader(timeZone: settings.governance.timeZone)
+        let governance = Self.reader(settings.governance)
         let entities = EntityRegistry(
             directory: try Self.entities(settings.governance, reader: governance), store: stores.entities,
             reader: governance)
@@ -98,13 +101,14 @@ final class Pod: Sendable {
                 services: DataPlaneServices(
                     configuration: settings.dataPlane, keys: directory, resolver: coldKeys, journal: ledger.journal,
                     control: control, clock: clock, logger: logger,
-                    expectedOutputTokens: settings.ledger.orphanOutputTokens, escrow: escrow.registry),
+                    expectedOutputTokens: settings.ledger.orphanOutputTokens, escrow: escrow.registry,
+                    archive: responses.archive),
                 snapshot: runtime)
         }
         metrics.attach(server)
         let pod = Pod(
             live: live, logger: logger, ledger: ledger, server: server, readiness: readiness, coldKeys: coldKeys,
-            escrow: escrow, signals: try Signals(), membership: membership)
+            escrow: escrow, responses: responses, signals: try Signals(), membership: membership)
         let port = try await pod.listen()
         readiness.set(.ready)
         Greeting.print(settings: settings, port: port, madeKey: master.madeKey, models: live.listing.modelNames())
@@ -137,23 +141,34 @@ final class Pod: Sendable {
         return master
     }
 
+    private static func reader(_ settings: GovernanceSettings) -> GovernanceReader {
+        var standard = GovernanceStandard()
+        standard.slides = settings.limitsSlide
+        standard.rollsOver = settings.budgetsRollOver
+        standard.tokenUnit = settings.tokenUnit
+        return GovernanceReader(timeZone: settings.timeZone, standard: standard)
+    }
+
     private static func entities(
         _ settings: GovernanceSettings, reader: GovernanceReader
     ) throws -> EntityDirectory {
         var budget: BudgetRule?
         if let dollars = settings.proxyBudget, dollars > 0 {
-            budget = reader.proxyBudget(dollars: dollars, duration: settings.proxyBudgetDuration)
+            budget = reader.configuredBudget(dollars: dollars, duration: settings.proxyBudgetDuration)
             guard budget != nil else {
                 throw StartError(
                     message: "litellm_settings.budget_duration is no duration: write a number and one of s, m, h, d, "
                         + "w, mo, such as 30d.")
             }
         }
-        return EntityDirectory(
-            configuration: EntityDirectoryConfiguration(
-                budgetMode: settings.budgetsAreStrict ? .strict : .expected,
-                userBudgetBindsTeamKeys: settings.userBudgetBindsTeamKeys,
-                customerBudgetID: settings.customerBudgetID, proxyBudget: budget))
+        var configuration = EntityDirectoryConfiguration(
+            budgetMode: settings.budgetsAreStrict ? .strict : .expected,
+            userBudgetBindsTeamKeys: settings.userBudgetBindsTeamKeys,
+            customerBudgetID: settings.customerBudgetID, proxyBudget: budget)
+        if let count = settings.parallelRequestsMax {
+            configuration.proxyLimits = [LimitRule(unit: .parallelRequests, window: .minute, value: Int64(count))]
+        }
+        return EntityDirectory(configuration: configuration)
     }
 
     private static func membership(
@@ -187,6 +202,11 @@ final class Pod: Sendable {
         dependencies.queue = ledger.transport
         dependencies.keyResolver = coldKeys
         dependencies.escrow = escrow.registry
+        let store = ledger.stores.escrow
+        dependencies.escrowStandings = { accounts async throws(LedgerError) in
+            accounts.isEmpty ? [] : try await store.standings(of: accounts)
+        }
+        dependencies.boundDeployments = { live.boundDeployments }
         dependencies.modelAdministration = live.administration {
             do throws(LedgerError) { try await live.reloadStored() } catch {
                 // It is in the store, and its entry in the change log brings it again.
@@ -220,6 +240,7 @@ final class Pod: Sendable {
                 group.addTask { await self.coldKeys.run() }
                 group.addTask { await self.retention.run() }
                 group.addTask { await self.escrow.run() }
+                group.addTask { await self.responses.run() }
                 if let membership = self.membership { group.addTask { await membership.run() } }
                 if let transport = self.ledger.transport {
                     group.addTask(executorPreference: self.ledger.writerThread) { await transport.run() }
@@ -240,6 +261,7 @@ final class Pod: Sendable {
         self.readiness.set(.draining)
         self.logger.notice("Draining: no new calls, running ones end")
         await self.server.drain()
+        await self.responses.archive?.close()
         jobs.cancel()
         await jobs.value
         do {

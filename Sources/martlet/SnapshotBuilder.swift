@@ -1,4 +1,5 @@
 import Foundation
+import GatewayAdmission
 import GatewayConfiguration
 import GatewayControlPlane
 import GatewayCore
@@ -55,19 +56,72 @@ struct SnapshotBuilder {
             guard let provider = known ?? Self.demoProvider else {
                 throw StartError(message: "The provider \(deployment.provider) is not known.")
             }
-            return PricedDeployment(
-                configuration: deployment, provider: provider, price: self.price(of: deployment))
+            var priced = PricedDeployment(
+                configuration: deployment, provider: provider, price: self.price(of: deployment),
+                variantPrice: self.variantPrice(of: deployment))
+            priced.terms = self.terms(of: deployment)
+            return priced
         }
         let catalogue = self.catalogue
+        let passed = self.settings.routing.deployments.filter(\.servesPassThrough) + self.settings.passThrough
+        let passThrough = passed.compactMap { deployment in
+            self.settings.providers[deployment.deploymentID].map {
+                var priced = PricedDeployment(configuration: deployment, provider: $0, price: nil)
+                priced.terms = self.terms(of: deployment)
+                return priced
+            }
+        }
         return RuntimeSnapshot(
-            routing: self.settings.routing, deployments: deployments, former: former,
-            budgetExceededStatus: self.settings.budgetExceededStatus,
-            priceLookup: { provider, model in
-                catalogue.price(provider: provider, model: model).flatMap { $0.isTokenPriced ? $0 : nil }
+            routing: self.settings.routing, deployments: deployments, passThrough: passThrough, former: former,
+            fetcher: CredentialFetcher(clock: SystemClock()), budgetExceededStatus: self.settings.budgetExceededStatus,
+            priceLookup: { provider, model in catalogue.price(provider: provider, model: model) })
+    }
+
+    /// What binds the calls of a deployment, whichever key makes them.
+    private func terms(of deployment: DeploymentConfiguration) -> [EscrowTerms] {
+        let own = Subject(.deployment, deployment.deploymentID)
+        let provider = Subject(.provider, deployment.provider)
+        let mode: BudgetMode = self.settings.governance.budgetsAreStrict ? .strict : .expected
+        func terms(_ rule: BudgetRule, _ subject: Subject) -> EscrowTerms {
+            EscrowTerms(
+                BudgetTerms(
+                    subject: subject, label: rule.label, limit: rule.limit, window: rule.window, mode: mode,
+                    softLimit: rule.softLimit))
+        }
+        return deployment.rates.map {
+            EscrowTerms(LimitTerms(subject: own, unit: $0.unit, window: $0.window, value: $0.value))
+        } + deployment.budgets.map { terms($0, own) }
+            + self.settings.routing.providerBudgets.filter { $0.provider == deployment.provider }
+            .map { terms($0.budget, provider) }
+    }
+
+    /// What binds calls whichever key makes them, for those who ask.
+    func boundDeployments() -> BoundDeployments {
+        let strict = self.settings.governance.budgetsAreStrict
+        return BoundDeployments(
+            deployments: self.settings.routing.deployments.map {
+                BoundDeployment(
+                    deploymentID: $0.deploymentID, group: $0.modelGroup, model: $0.model, provider: $0.provider,
+                    terms: self.terms(of: $0))
+            },
+            providers: self.settings.routing.providerBudgets.map {
+                EscrowTerms(
+                    BudgetTerms(
+                        subject: Subject(.provider, $0.provider), label: $0.budget.label, limit: $0.budget.limit,
+                        window: $0.budget.window, mode: strict ? .strict : .expected, softLimit: nil))
             })
     }
 
-    /// `nil`: not known, or priced in other units than tokens.
+    /// Prices by size and quality come from the catalogue alone: a configured price is the one for all.
+    private func variantPrice(of deployment: DeploymentConfiguration) -> @Sendable (String) -> ModelPrice? {
+        guard let rule = self.settings.prices[deployment.deploymentID], rule.override?.rates.isEmpty ?? true else {
+            return { _ in nil }
+        }
+        let (catalogue, provider, model) = (self.catalogue, rule.provider, rule.model)
+        return { catalogue.price(provider: provider, model: "\($0)/\(model)") }
+    }
+
+    /// `nil`: not known.
     private func price(of deployment: DeploymentConfiguration) -> ModelPrice? {
         if deployment.answer == .demo { return Self.free }
         guard let rule = self.settings.prices[deployment.deploymentID] else { return nil }
@@ -75,7 +129,7 @@ struct SnapshotBuilder {
         if let override = rule.override, !override.isEmpty {
             price = (price ?? .unknown(name: rule.model, provider: rule.provider)).overridden(by: override)
         }
-        return price.flatMap { $0.isTokenPriced ? $0 : nil }
+        return price
     }
 
     func listing() -> [ListedModel] {
@@ -105,7 +159,7 @@ struct SnapshotBuilder {
         return ListedDeployment(
             deploymentID: deployment.deploymentID, provider: deployment.provider, model: deployment.model,
             mode: info?.mode ?? price.map { "\($0.mode)" },
-            price: price.map {
+            price: price.flatMap { $0.isTokenPriced ? $0 : nil }.map {
                 ListedPrice(
                     inputPicodollars: $0.picodollars(.input), outputPicodollars: $0.picodollars(.output),
                     cachedInputPicodollars: $0.picodollars(.cacheRead),

@@ -13,20 +13,21 @@ struct Stores: Sendable {
     let models: any ModelStore
     let entities: any EntityStore
     let escrow: any EscrowStore
+    let responses: any ResponseStore
     /// `nil`: SQLite.
     let postgres: PostgresStore?
     private let sqlite: SQLiteStore?
 
     private init(sqlite: SQLiteStore) {
         (self.ledger, self.keys, self.models, self.entities) = (sqlite, sqlite, sqlite, sqlite)
-        self.escrow = sqlite
+        (self.escrow, self.responses) = (sqlite, sqlite)
         self.sqlite = sqlite
         self.postgres = nil
     }
 
     private init(postgres: PostgresStore) {
         (self.ledger, self.keys, self.models, self.entities) = (postgres, postgres, postgres, postgres)
-        self.escrow = postgres
+        (self.escrow, self.responses) = (postgres, postgres)
         self.sqlite = nil
         self.postgres = postgres
     }

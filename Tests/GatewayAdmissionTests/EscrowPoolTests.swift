@@ -55,6 +55,75 @@ struct EscrowPoolTests {
         #expect(pool.current.free == 40 && pool.current.consumed == 20)
     }
 
+    private static func soft(_ soft: Int64, limit: Int64 = .max) -> EscrowTerms {
+        EscrowTerms(
+            BudgetTerms(
+                subject: Subject(.team, "t"), label: "", limit: NanoUSD(rawValue: limit), window: .lifetime,
+                mode: .strict, softLimit: NanoUSD(rawValue: soft)))
+    }
+
+    @Test("of a budget that is only watched lets every call go on, and tells what it cost")
+    func watches() throws {
+        let terms = Self.soft(1000)
+        #expect(terms.isWatched && !terms.isStrict)
+        var pool = EscrowPool(terms)
+        // For the window's number alone, and not for long.
+        #expect(pool.reserve(1 << 50, now: Self.now, at: Self.start) == .short && pool.isBusy(at: Self.start))
+        for _ in 0..<3 {
+            #expect(
+                pool.reserve(1 << 50, now: Self.now, at: Self.start, hasWaited: true)
+                    == .taken(amount: 0, generation: 0))
+        }
+        for sequence in 1...3 as ClosedRange<Int64> {
+            pool.settle(generation: 0, reserved: 0, consumed: 400, sequence: sequence, ends: true)
+        }
+        let first = try Self.entry(&pool, Self.around(Self.start, sequence: 3, applied: 3), isTick: true)
+        #expect(first.most == 1 && first.least == 0 && first.generation == 0 && first.start == 0)
+        pool.apply(Self.grant(1, of: terms, outstanding: 1), to: first, at: Self.start)
+        let debt = try Self.entry(&pool, Self.around(Self.start, sequence: 3, applied: 3), isTick: true)
+        #expect(debt.give == -1199 && debt.generation == 1)
+        pool.apply(Self.grant(0, of: terms, outstanding: 1200), to: debt, at: Self.start)
+        #expect(pool.current.free == 0 && pool.current.granted == 1200)
+        #expect(!pool.isBusy(at: Self.start + 1))
+        // Whatever the store says, no call waits.
+        #expect(pool.reserve(1, now: Self.now, at: Self.start) == .taken(amount: 0, generation: 1))
+    }
+
+    @Test("tells that a soft limit was passed once, where its own report passed it")
+    func softLimit() throws {
+        let terms = Self.soft(1000, limit: 10_000)
+        /// What the pods have spent after each report; the first number is this pod's part of it.
+        func told(_ reports: [(own: Int64, spent: Int64)]) throws -> [Bool] {
+            var pool = try Self.pool(terms, holding: 5000)
+            var sequence: Int64 = 0
+            var at = Self.start
+            return try reports.map { own, spent in
+                sequence += 1
+                at += 10_000_000_000
+                guard case .taken = pool.reserve(own, now: Self.now, at: at) else { throw Missing() }
+                pool.settle(generation: 1, reserved: own, consumed: own, sequence: sequence, ends: true)
+                // The first round makes the cut, the second reports up to it.
+                for _ in 0..<3 {
+                    // Alone, so that nothing is handed back meanwhile.
+                    let around = EscrowSurroundings(
+                        now: at, pods: 1, isAlone: true, tickSeconds: 0.25, sequence: sequence, applied: sequence)
+                    guard let entry = pool.proposal(around, now: Self.now, isTick: true) else { continue }
+                    let isReport = entry.settle > 0
+                    pool.apply(
+                        Self.grant(0, of: terms, outstanding: 5000, spent: isReport ? spent : 0), to: entry, at: at)
+                    if isReport { return pool.takeSoftPassing() }
+                }
+                throw Missing()
+            }
+        }
+        #expect(try told([(400, 400), (700, 1100), (10, 1110)]) == [false, true, false])
+        // Another pod's report has passed it before.
+        #expect(try told([(400, 400), (100, 1300)]) == [false, false])
+        #expect(try told([(1000, 1000)]) == [true])
+    }
+
+    private struct Missing: Error {}
+
     @Test("gives what is left of an expected budget to a call that has waited for an answer in vain")
     func givesRestAfterWait() throws {
         for mode in [BudgetMode.expected, .strict] {

@@ -146,7 +146,7 @@ struct HostileConfigurationTests {
         var models = "model_list:\n"
         for index in 0..<3000 {
             models +=
-                "  - {model_name: m\(index % 7), litellm_params: {model: openai/m, api_key: k, rpm: \(index + 1)}}\n"
+                "  - {model_name: m\(index % 7), litellm_params: {model: openai/m, api_key: k, rpd: \(index + 1)}}\n"
         }
         let result = Fixture.load(models)
         #expect(result.settings?.routing.deployments.count == 3000)

@@ -173,6 +173,15 @@ struct ServedFormatTests {
             Shape(path: "/model/none/converse", body: "{\"messages\":[]}") { error in
                 (error as? [String: Any])?["message"] as? String
             },
+            Shape(path: "/model/none/invoke", body: Wire.messages()) { error in
+                (error as? [String: Any])?["message"] as? String
+            },
+            Shape(path: "/v2/chat", body: Wire.chat("none")) { error in
+                (error as? [String: Any])?["message"] is String ? "message" : nil
+            },
+            Shape(path: "/api/chat", body: Wire.chat("none")) { error in
+                (error as? [String: Any])?["error"] is String ? "error" : nil
+            },
         ]
     }
 
@@ -189,9 +198,11 @@ struct ServedFormatTests {
                 #expect(names == ["authentication_error", "invalid_request_error"])
                 #expect(refused.json?["type"] as? String == "error")
             case "/v1/responses": #expect(refused.openAIError != nil && names[1] == "invalid_request_error")
-            case "/model/none/converse":
+            case "/model/none/converse", "/model/none/invoke":
                 #expect(refused.header("x-amzn-errortype") == "AccessDeniedException")
                 #expect(unknown.header("x-amzn-errortype") == "ValidationException" && names[1] != nil)
+            case "/v2/chat": #expect(names == ["message", "message"])
+            case "/api/chat": #expect(names == ["error", "error"])
             default: #expect(names == ["UNAUTHENTICATED", "INVALID_ARGUMENT"])
             }
         }
@@ -270,7 +281,8 @@ struct ServedFormatTests {
         try await withGateway { gateway, provider in
             let client = try Self.send(gateway, path, Wire.contents(), headers: [header])
             let connection = try provider.accept()
-            #expect(try connection.request().json["model"] as? String == "up-chat")
+            let request = try connection.request()
+            #expect(request.json["model"] as? String == "up-chat" && request.json["stream"] == nil)
             try connection.answer(Wire.completion())
             let answer = try client.response()
             #expect(answer.status == 200 && answer.json?["candidates"] is [Any], "\(answer.text)")
@@ -304,6 +316,24 @@ struct ServedFormatTests {
         }
     }
 
+    @Test("of Gemini that wants a stream gets one from a provider of OpenAI's format", arguments: ["", "?alt=sse"])
+    func geminiStreamTranslated(query: String) async throws {
+        try await withGateway { gateway, provider in
+            let path = "/v1beta/models/chat:streamGenerateContent\(query)"
+            let client = try Self.send(gateway, path, Wire.contents())
+            let connection = try provider.accept()
+            #expect(try connection.request().json["stream"] as? Bool == true)
+            try connection.startStream()
+            for event in [Wire.delta("01234567"), Wire.finish, Wire.usageEvent(), Wire.done] {
+                try connection.chunk(event)
+            }
+            try connection.send("0\r\n\r\n")
+            let answer = try client.response()
+            #expect(answer.text.hasPrefix(query.isEmpty ? "[" : "data: ") && answer.text.contains("01234567"))
+            #expect(try gateway.rows(1).map(\.settled) == [.measured])
+        }
+    }
+
     // MARK: Bedrock
 
     @Test("of Bedrock is served by a provider of OpenAI's format", arguments: [false, true])
@@ -313,7 +343,10 @@ struct ServedFormatTests {
             let path = "/model/chat/converse" + (isStream ? "-stream" : "")
             let client = try Self.send(gateway, path, body, headers: ["Authorization: Bearer \(TestGateway.key)"])
             let connection = try provider.accept()
-            #expect(try connection.request().head.hasPrefix("POST /v1/chat/completions "))
+            let request = try connection.request()
+            #expect(request.head.hasPrefix("POST /v1/chat/completions "))
+            // Only the path says it.
+            #expect(request.json["stream"] as? Bool ?? false == isStream)
             if isStream {
                 try connection.startStream()
                 for event in [Wire.delta("01234567"), Wire.finish, Wire.usageEvent(), Wire.done] {
@@ -331,7 +364,250 @@ struct ServedFormatTests {
         }
     }
 
+    @Test(
+        "of Bedrock gets the frames of its own provider byte for byte, and never half of one", arguments: [1, 7, 4096])
+    func bedrockStraight(piece: Int) async throws {
+        try await withProvider("bedrock") { gateway, provider in
+            let sent = Wire.converseFrames.flatMap { $0 }
+            for keeps in [sent.count, sent.count - 5, 40] {
+                let client = try Self.send(gateway, "/model/chat/converse-stream", "{\"messages\":[]}")
+                let connection = try provider.accept()
+                #expect(try connection.request().head.hasPrefix("POST /model/up-chat/converse-stream "))
+                try connection.startStream(type: "application/vnd.amazon.eventstream")
+                for start in stride(from: 0, to: keeps, by: piece) {
+                    try connection.chunk(Array(sent[start..<min(keeps, start + piece)]))
+                }
+                if keeps == sent.count { try connection.send("0\r\n\r\n") }
+                connection.close()
+                let answer = try client.response()
+                if keeps == sent.count {
+                    #expect(answer.body == sent && answer.end != .cut)
+                } else {
+                    let whole = keeps == 40 ? [] : Wire.converseFrames.dropLast().flatMap { $0 }
+                    #expect(answer.end == .cut && answer.body.starts(with: whole))
+                    let rest = answer.body.dropFirst(whole.count)
+                    #expect(String(decoding: rest, as: UTF8.self).contains(":exception-type"))
+                }
+            }
+            #expect(try gateway.rows(3).map(\.settled.outcome) == [.finished, .upstreamCut, .upstreamCut])
+        }
+    }
+
+    @Test("of Bedrock whose provider sends what is no frame gets an exception in one, and no clean end")
+    func bedrockBroken() async throws {
+        try await withProvider("bedrock") { gateway, provider in
+            let client = try Self.send(gateway, "/model/chat/converse-stream", "{\"messages\":[]}")
+            let connection = try provider.accept()
+            _ = try connection.request()
+            try connection.startStream(type: "application/vnd.amazon.eventstream")
+            try connection.chunk(Wire.converseFrames[0] + Array("this is no frame at all".utf8))
+            let answer = try client.response()
+            #expect(answer.end == .cut && answer.body.starts(with: Wire.converseFrames[0]))
+            #expect(String(decoding: answer.body, as: UTF8.self).contains(":exception-type"))
+            #expect(try gateway.rows(1).map(\.settled.outcome) == [.upstreamCut])
+        }
+    }
+
+    @Test(
+        "of Bedrock that signs is known by its access key",
+        arguments: [
+            "AWS4-HMAC-SHA256 Credential=\(TestGateway.key)/20260102/us-east-1/bedrock/aws4_request, "
+                + "SignedHeaders=host;x-amz-date, Signature=\(String(repeating: "0", count: 64))",
+            "AWS4-HMAC-SHA256 SignedHeaders=host,Signature=00,Credential=\(TestGateway.key)/x",
+        ])
+    func signed(authorization: String) async throws {
+        try await withGateway { gateway, provider in
+            let body = "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"hello\"}]}]}"
+            let header = "Authorization: \(authorization)"
+            let client = try Self.send(gateway, "/model/chat/converse", body, headers: [header])
+            try provider.accept().answer(Wire.completion())
+            #expect(try client.response().status == 200)
+            for wrong in [
+                header.replacingOccurrences(of: "Credential=", with: "Credential=x"),
+                header.replacingOccurrences(of: "Credential=", with: "credential:"),
+                "Authorization: AWS4-HMAC-SHA256 ", "Authorization: AWS4-HMAC-SHA256 Credential=/",
+            ] {
+                #expect(try Self.send(gateway, "/model/chat/converse", body, headers: [wrong]).response().status == 401)
+            }
+        }
+    }
+
+    /// The body of Bedrock's `invoke` for Claude: the path names the model and says whether to stream.
+    private static let invocation = """
+        {"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}
+        """
+
+    @Test("of Claude on Bedrock is served by a provider of any format", arguments: ["openai", "anthropic", "bedrock"])
+    func invoke(provider name: String) async throws {
+        try await withProvider(name) { gateway, provider in
+            let client = try Self.send(gateway, "/model/chat/invoke", Self.invocation)
+            let connection = try provider.accept()
+            let request = try connection.request()
+            #expect(request.json["anthropic_version"] == nil && request.json["stream"] == nil, "\(request.json)")
+            if name != "bedrock" { #expect(request.json["model"] as? String == "up-chat") }
+            switch name {
+            case "openai": try connection.answer(Wire.completion())
+            case "anthropic": try connection.answer(Wire.message())
+            default: try connection.answer(Wire.converse())
+            }
+            let answer = try client.response()
+            #expect(answer.status == 200 && answer.json?["type"] as? String == "message", "\(answer.text)")
+            let rows = try gateway.rows()
+            #expect(rows.map(\.settled) == [.measured] && rows.map(\.kind) == [.messages])
+        }
+    }
+
+    @Test("of Claude on Bedrock gets its stream in frames", arguments: ["openai", "anthropic"])
+    func invokeStream(provider name: String) async throws {
+        try await withProvider(name) { gateway, provider in
+            let client = try Self.send(gateway, "/model/chat/invoke-with-response-stream", Self.invocation)
+            let connection = try provider.accept()
+            #expect(try connection.request().json["stream"] as? Bool == true)
+            try connection.startStream()
+            let events =
+                name == "openai"
+                ? [Wire.delta("01234567"), Wire.finish, Wire.usageEvent(), Wire.done] : Wire.messageEvents
+            for event in events { try connection.chunk(event) }
+            try connection.send("0\r\n\r\n")
+            let answer = try client.response()
+            #expect(answer.header("content-type") == "application/vnd.amazon.eventstream")
+            let parts = String(decoding: answer.body, as: UTF8.self).components(separatedBy: "{\"bytes\":\"")
+                .dropFirst()
+            let types = parts.compactMap { part -> String? in
+                let letters = part.prefix { $0 != "\"" }
+                let event = Data(base64Encoded: String(letters)).flatMap { try? JSONSerialization.jsonObject(with: $0) }
+                return (event as? [String: Any])?["type"] as? String
+            }
+            #expect(types.first == "message_start" && types.last == "message_stop" && types.count == parts.count)
+            #expect(try gateway.rows(1).map(\.settled) == [.measured])
+        }
+    }
+
+    @Test("of Claude on Bedrock whose stream is cut gets an exception in a frame, and no clean end")
+    func invokeCut() async throws {
+        try await withProvider("anthropic") { gateway, provider in
+            let client = try Self.send(gateway, "/model/chat/invoke-with-response-stream", Self.invocation)
+            let connection = try provider.accept()
+            _ = try connection.request()
+            try connection.startStream()
+            for event in Wire.messageEvents.prefix(3) { try connection.chunk(event) }
+            connection.close()
+            let answer = try client.response()
+            #expect(answer.end == .cut)
+            #expect(String(decoding: answer.body, as: UTF8.self).contains(":exception-type"))
+            #expect(try gateway.rows(1).map(\.settled.outcome) == [.upstreamCut])
+        }
+    }
+
+    // MARK: Cohere and Ollama
+
+    @Test("of Cohere is served by a provider of OpenAI's format", arguments: [false, true])
+    func cohere(isStream: Bool) async throws {
+        try await withGateway { gateway, provider in
+            let body = Wire.chat(stream: isStream, extra: ",\"p\":0.5,\"max_tokens\":9")
+            let client = try Self.send(gateway, "/v2/chat", body, headers: ["Authorization: bearer \(TestGateway.key)"])
+            let connection = try provider.accept()
+            let request = try connection.request()
+            #expect(request.head.hasPrefix("POST /v1/chat/completions ") && request.json["top_p"] as? Double == 0.5)
+            if isStream {
+                try connection.startStream()
+                for event in [Wire.delta("01234567"), Wire.finish, Wire.usageEvent(), Wire.done] {
+                    try connection.chunk(event)
+                }
+                try connection.send("0\r\n\r\n")
+                let answer = try client.response()
+                #expect(answer.header("content-type") == "text/event-stream" && answer.text.contains("message-end"))
+            } else {
+                try connection.answer(Wire.completion())
+                #expect(try client.response().json?["finish_reason"] as? String == "COMPLETE")
+            }
+            let rows = try gateway.rows(1)
+            #expect(rows.map(\.settled) == [.measured] && rows.map(\.kind) == [.chatCompletion])
+        }
+    }
+
+    /// Without `stream` Ollama streams.
+    @Test("of Ollama is served by a provider of OpenAI's format", arguments: [nil, true, false])
+    func ollama(stream: Bool?) async throws {
+        try await withGateway { gateway, provider in
+            let extra = (stream.map { ",\"stream\":\($0)" } ?? "") + ",\"options\":{\"num_predict\":9}"
+            let client = try Self.send(gateway, "/api/chat", Wire.chat(extra: extra))
+            let connection = try provider.accept()
+            let request = try connection.request()
+            #expect(request.json["stream"] as? Bool ?? false == (stream ?? true))
+            if stream ?? true {
+                try connection.startStream()
+                for event in [Wire.delta("01234567"), Wire.finish, Wire.usageEvent(), Wire.done] {
+                    try connection.chunk(event)
+                }
+                try connection.send("0\r\n\r\n")
+                let answer = try client.response()
+                #expect(answer.header("content-type") == "application/x-ndjson")
+                let last = answer.text.split(separator: "\n").last.map { Data($0.utf8) } ?? Data()
+                #expect((try JSONSerialization.jsonObject(with: last) as? [String: Any])?["done"] as? Bool == true)
+            } else {
+                try connection.answer(Wire.completion())
+                #expect(try client.response().json?["eval_count"] as? Int == 7)
+            }
+            #expect(try gateway.rows(1).map(\.settled) == [.measured])
+        }
+    }
+
+    @Test("of Ollama gets the lines of its own provider byte for byte, the last one also without its line feed")
+    func ollamaStraight() async throws {
+        try await withProvider("ollama_chat") { gateway, provider in
+            let lines = """
+                {"model":"up","created_at":"2026-01-02T03:04:05Z","message":{"role":"assistant","content":"Hi"},"done":false}
+                {"model":"up","created_at":"2026-01-02T03:04:06Z","message":{"role":"assistant","content":""},"done":true,\
+                "done_reason":"stop","prompt_eval_count":100,"eval_count":7}
+                """
+            let client = try Self.send(gateway, "/api/chat", Wire.chat())
+            let connection = try provider.accept()
+            #expect(try connection.request().head.hasPrefix("POST /api/chat "))
+            try connection.startStream(type: "application/x-ndjson")
+            for letter in lines { try connection.chunk(String(letter)) }
+            try connection.send("0\r\n\r\n")
+            let answer = try client.response()
+            #expect(answer.text == lines && answer.end != .cut)
+            #expect(try gateway.rows(1).map(\.settled) == [.measured])
+        }
+    }
+
+    @Test("of Ollama whose stream is cut gets a line that says so, and no clean end")
+    func ollamaCut() async throws {
+        try await withGateway { gateway, provider in
+            let client = try Self.send(gateway, "/api/chat", Wire.chat())
+            let connection = try provider.accept()
+            _ = try connection.request()
+            try connection.startStream()
+            try connection.chunk(Wire.delta("01234567"))
+            connection.close()
+            let answer = try client.response()
+            #expect(answer.end == .cut)
+            #expect(answer.text.split(separator: "\n").last?.hasPrefix("{\"error\":") == true, "\(answer.text)")
+            #expect(try gateway.rows(1).map(\.settled.outcome) == [.upstreamCut])
+        }
+    }
+
     // MARK: all
+
+    @Test("is known by LiteLLM's own header before any other")
+    func ownHeader() async throws {
+        try await withGateway { gateway, provider in
+            for value in [TestGateway.key, "Bearer \(TestGateway.key)"] {
+                let headers = ["Authorization: Bearer sk-of-the-provider", "X-LiteLLM-API-Key: \(value)"]
+                let client = try Self.send(gateway, "/v1/messages", Wire.messages(), headers: headers)
+                let connection = try provider.accept()
+                let request = try connection.request()
+                #expect(!request.head.contains("sk-of-the-provider") && !request.head.contains(TestGateway.key))
+                try connection.answer(Wire.completion(), headers: ["connection: close"])
+                #expect(try client.response().status == 200)
+                connection.close()
+            }
+            let twice = ["x-litellm-api-key: \(TestGateway.key)", "x-litellm-api-key: \(TestGateway.key)"]
+            #expect(try Self.send(gateway, "/v1/messages", Wire.messages(), headers: twice).response().status == 400)
+        }
+    }
 
     @Test(
         "is answered by a built-in answer in its format",

@@ -42,7 +42,7 @@ final class QuietPod: Sendable {
 
     func start() async throws {
         try await self.reader.start()
-        let task = Task(executorPreference: self.time) { await self.fleet.run() }
+        let task = self.time.start { await self.fleet.run() }
         self.task.withLock { $0 = task }
     }
 
@@ -222,7 +222,7 @@ struct FleetLoopTests {
             store.change("a")
             _ = store.log.forget(before: time.now().advanced(bySeconds: 1))
             // The log is empty now; only the head tells that something was missed.
-            let task = Task(executorPreference: time) { await pod.fleet.run() }
+            let task = time.start { await pod.fleet.run() }
             try await time.wait(.seconds(3))
             #expect(pod.reader.position == 6 && pod.follower.version("b") == 9)
             pod.fleet.feed.note(FleetPulse(changeHead: 2, now: time.now()), told: 6)

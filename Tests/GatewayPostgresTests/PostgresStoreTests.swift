@@ -36,6 +36,11 @@ struct PostgresStoreTests {
         }
     }
 
+    @Test("behaves as every response store", arguments: ResponseStoreConformance.behaviours)
+    func conformsToResponseStore(_ behaviour: ResponseStoreBehaviour) async throws {
+        try await behaviour.check { try await PostgresBench.freshStore() }
+    }
+
     @Test("behaves as every model store", arguments: ModelStoreConformance.behaviours)
     func conformsToModelStore(_ behaviour: ModelStoreBehaviour) async throws {
         try await behaviour.check {

@@ -8,6 +8,8 @@ final class ReplyDroppingProxy: Sendable {
     private struct State {
         var dropsNextReply = false
         var dropped = 0
+        var clients: Set<Int32> = []
+        var clientsMax = 0
         var isStopped = false
     }
 
@@ -17,6 +19,8 @@ final class ReplyDroppingProxy: Sendable {
     private let state = Mutex(State())
 
     var dropped: Int { self.state.withLock { $0.dropped } }
+    /// Clients that had not hung up when another one came, with it; the most of them at any time.
+    var clientsMax: Int { self.state.withLock { $0.clientsMax } }
 
     init(serverPort: UInt16) throws {
         self.serverPort = serverPort
@@ -57,14 +61,26 @@ final class ReplyDroppingProxy: Sendable {
         while true {
             let client = Glibc.accept(self.listener, nil, nil)
             if client < 0 { return }
+            self.state.withLock { state in
+                state.clients.insert(client)
+                state.clientsMax = max(state.clientsMax, state.clients.count { !Self.hasHungUp($0) })
+            }
             let thread = Thread { [self] in self.relay(client) }
             thread.start()
         }
     }
 
+    /// The kernel knows it before the thread of that client does.
+    private static func hasHungUp(_ client: Int32) -> Bool {
+        let hangUp = Int16(0x2000)  // POLLRDHUP
+        var entry = pollfd(fd: client, events: hangUp, revents: 0)
+        return poll(&entry, 1, 0) > 0 && entry.revents & (hangUp | Int16(POLLHUP | POLLERR)) != 0
+    }
+
     private func relay(_ client: Int32) {
         let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer {
+            self.state.withLock { _ = $0.clients.remove(client) }
             close(client)
             close(server)
         }

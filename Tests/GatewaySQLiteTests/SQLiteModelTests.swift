@@ -88,6 +88,7 @@ struct SQLiteModelTests {
                     DROP TABLE account_past;
                     DROP TABLE account_lease;
                     DROP TABLE escrow_stream;
+                    DROP TABLE stored_response;
                     CREATE TABLE former (
                         position INTEGER PRIMARY KEY CHECK (position > 0),
                         kind TEXT NOT NULL CHECK (kind IN ('key', 'setting')),

@@ -77,7 +77,7 @@ struct RecordedCase: Sendable, CustomTestStringConvertible {
         switch provider {
         case "anthropic": return .anthropic
         case "bedrock-converse": return .bedrock
-        case "bedrock-invoke-anthropic": return name == "plain" ? .anthropic : nil
+        case "bedrock-invoke-anthropic": return .anthropic
         case "gemini", "vertex-gemini": return .gemini
         case "cohere-v2": return .cohere
         case "ollama-native": return .ollama

@@ -225,7 +225,13 @@ enum StreamCutting {
                 header = header.dropFirst(2 + width)
                 if key == ":event-type" || key == ":exception-type" { name = value }
             }
-            result.append((name, Array(rest.dropFirst(12 + headers).prefix(total - 16 - headers))))
+            var payload = Array(rest.dropFirst(12 + headers).prefix(total - 16 - headers))
+            // Bedrock's invoke wraps the model's own events.
+            if name == "chunk" {
+                let text = Generic(json: payload)["bytes"].string ?? ""
+                payload = Data(base64Encoded: text).map(Array.init) ?? []
+            }
+            result.append((name, payload))
             rest = rest.dropFirst(total)
         }
         return result

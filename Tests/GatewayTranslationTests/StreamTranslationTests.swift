@@ -91,6 +91,19 @@ struct StreamTranslationTests {
         #expect(failure.retryAfterSeconds == seconds)
     }
 
+    @Test(
+        "of Bedrock's invoke with a chunk that is none is an error",
+        arguments: ["{}", "{\"bytes\":\"\"}", "{\"bytes\":\"e30\"}", "{\"bytes\":\"!!!!\"}", "{\"bytes\":7}", "[]", ""])
+    func damagedChunk(payload: String) {
+        var frame: [UInt8] = []
+        Array(payload.utf8).withUnsafeBytes {
+            AWSEventStream.append(kind: "event", type: "chunk", payload: $0, to: &frame)
+        }
+        let (output, translator) = Translate.stream(frame, .anthropic, .openAIChat, framing: .awsEventStream)
+        #expect(translator.failure?.kind == .server)
+        #expect(StreamRun.facts(output, .openAIChat).error != nil)
+    }
+
     @Test("with bytes that are not UTF-8 is an error")
     func invalidUTF8() {
         let bytes = Array("data: {\"choices\":[{\"delta\":{\"content\":\"".utf8) + [0xFF] + Array("\"}}]}\n\n".utf8)

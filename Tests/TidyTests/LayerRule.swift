@@ -13,7 +13,7 @@ enum LayerRule {
         "GatewayCore": Target(layer: 0, outside: []),
         "GatewayWire": Target(layer: 1, outside: []),
         // Signed requests of AWS.
-        "GatewayProviders": Target(layer: 2, outside: ["Foundation", "Crypto"]),
+        "GatewayProviders": Target(layer: 2, outside: ["Foundation", "Crypto", "CryptoExtras"]),
         "GatewayTranslation": Target(layer: 2, outside: []),
         "GatewayPricing": Target(layer: 2, outside: []),
         "GatewayRouting": Target(layer: 2, outside: []),

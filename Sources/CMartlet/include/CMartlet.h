@@ -35,6 +35,8 @@ static inline long cmartlet_first_lane(cmartlet_lanes mask) {
 #endif
 #endif
 }
+/// Offset of the first occurrence of `text` in `bytes`, in time that grows with their sum whatever they hold. -1: none.
+int64_t cmartlet_find(const void *bytes, size_t count, const void *text, size_t text_count);
 /// Number of processors this process may run on (its affinity mask), at least 1.
 int cmartlet_usable_processors(void);
 /// posix_fallocate: 0, or the errno.

@@ -27,6 +27,7 @@ package final class AdmissionGate {
     private var keys: [VirtualKeyID: KeyPaths] = [:]
     private var last: KeyPaths?
     private var customers: [String: (generation: UInt64, path: AccountPath)] = [:]
+    private var tags: [String: (generation: UInt64, path: AccountPath)] = [:]
 
     private static let keysMax = 20_000
     private static let modelsMax = 256
@@ -77,6 +78,17 @@ package final class AdmissionGate {
         if self.customers.count >= Self.customersMax { self.customers = [:] }
         let path = AccountPath(Self.terms(terms.budgets, terms.limits), registry: self.registry, at: at)
         self.customers[customer] = (generation, path)
+        return path.isEmpty ? nil : path
+    }
+
+    /// What binds calls that name the tag. `nil`: nothing does.
+    package func path(tag: String, at: UInt64, now: UnixMicroseconds) -> AccountPath? {
+        let generation = self.entities.generation
+        if let known = self.tags[tag], known.generation == generation { return known.path.isEmpty ? nil : known.path }
+        let terms = self.entities.tagTerms(tag, now: now)
+        if self.tags.count >= Self.customersMax { self.tags = [:] }
+        let path = AccountPath(Self.terms(terms.budgets, terms.limits), registry: self.registry, at: at)
+        self.tags[tag] = (generation, path)
         return path.isEmpty ? nil : path
     }
 

@@ -7,7 +7,7 @@ package struct AccountStanding: Sendable, Equatable {
     package var left: Int64
     /// What calls have consumed and running ones have reserved; above the limit where calls cost more than expected.
     package var used: Int64
-    /// When the window ends. `nil`: never.
+    /// When the window ends; of a sliding limit, when there is more room. `nil`: never.
     package var resetsAt: UnixMicroseconds?
 
     package init(terms: EscrowTerms, left: Int64, used: Int64, resetsAt: UnixMicroseconds?) {
@@ -40,9 +40,9 @@ extension EscrowAccount {
         let pool = self.snapshot
         let outstanding = pool.standing?.outstanding ?? pool.current.granted
         let used = max(0, outstanding - pool.current.free)
-        let end = pool.terms.bounds(at: now).end
+        let end = pool.isSliding ? pool.nextRoom(now: now) : pool.terms.bounds(at: now).end
         return AccountStanding(
-            terms: pool.terms, left: max(0, pool.terms.limit - used), used: used,
+            terms: pool.terms.with(limit: pool.limit), left: max(0, pool.limit - used), used: used,
             resetsAt: end == .max ? nil : UnixMicroseconds(rawValue: end))
     }
 }
@@ -84,19 +84,21 @@ package struct LeastRates: Sendable, Equatable {
     }
 }
 
-extension EscrowAccount {
-    /// `nil`: it is no rate.
-    /// - Parameter now: the store's time as this pod reckons.
-    package func rate(now: UnixMicroseconds) -> RateStanding? { self.read { $0.rate(now: now) } }
-}
-
 extension EscrowPool {
-    func rate(now: UnixMicroseconds) -> RateStanding? {
-        guard case .rate(let window) = self.terms.window else { return nil }
+    /// How a rate stands, just after a call has asked: its window is that of `now`.
+    @inline(__always)
+    func tell(_ rates: inout LeastRates, now: UnixMicroseconds) {
         let used = max(0, (self.standing?.outstanding ?? self.current.granted) - self.current.free)
-        return RateStanding(
-            limit: self.terms.limit, left: max(0, self.terms.limit - used),
-            resetsAt: UnixMicroseconds(rawValue: (window.number(at: now) + 1) * window.bucketMicroseconds))
+        let end = self.isSliding ? self.nextRoom(now: now) : self.windowEnd
+        rates.take(
+            RateStanding(
+                limit: self.terms.limit, left: max(0, self.terms.limit - used),
+                resetsAt: UnixMicroseconds(rawValue: end)), of: self.terms.unit)
+    }
+
+    /// When a sliding limit has more room than now, microseconds: the oldest of what is counted leaves the window.
+    func nextRoom(now: UnixMicroseconds) -> Int64 {
+        self.standing == nil ? now.rawValue : max(now.rawValue, self.windowEnd)
     }
 }
 
@@ -150,12 +152,13 @@ extension GatewayError {
         let spent = NanoUSD(rawValue: standing.used).decimalText
         let id = String(terms.subject.id.split(separator: "\n").joined(separator: ", ").prefix(256))
         let message: String
-        if !terms.label.isEmpty {
+        if !terms.label.isEmpty, terms.subject.kind != .proxy {
             let subject = terms.subject.kind == .key ? "Key=\(party.keyName)" : "\(terms.subject.kind.title)=\(id)"
             message = "ExceededBudget: \(subject) over \(terms.label) budget. Spend: \(spent), Limit: \(limit)"
         } else {
             message =
                 switch terms.subject.kind {
+                case .proxy: "Budget has been exceeded! Current cost: \(spent), Max budget: \(limit)"
                 case .key:
                     "Budget has been exceeded! Key=\(party.keyName) Current cost: \(spent), Max budget: \(limit)"
                 case .user: "ExceededBudget: User=\(id) over budget. Spend=\(spent), Budget=\(limit)"
@@ -178,7 +181,12 @@ extension GatewayError {
         let isKey = terms.subject.kind == .key
         let subject = isKey ? "api_key" : terms.subject.kind.name
         let name = terms.subject.id.split(separator: "\n").joined(separator: ":").prefix(256)
-        let id = isKey ? party.keyDigest : String(name)
+        let id =
+            switch terms.subject.kind {
+            case .key: party.keyDigest
+            case .proxy: "global_max_parallel_requests"
+            default: String(name)
+            }
         let reset = terms.isRate ? standing.resetsAt.map { " Limit resets at: \($0.iso8601)" } ?? "" : ""
         return GatewayError(
             status: 429, type: "throttling_error", origin: .caller,

@@ -16,6 +16,15 @@ package struct CallDemand: Hashable, Sendable {
         self.outputTokens = outputTokens
     }
 
+    /// Enough for either.
+    @inline(__always)
+    package mutating func grow(to other: CallDemand) {
+        self.costMax = max(self.costMax, other.costMax)
+        self.costExpected = max(self.costExpected, other.costExpected)
+        self.inputTokens = max(self.inputTokens, other.inputTokens)
+        self.outputTokens = max(self.outputTokens, other.outputTokens)
+    }
+
     /// At least 1, so that a spent budget refuses calls that cost nothing, too.
     @inline(__always)
     package func amount(_ unit: EscrowUnit, isStrict: Bool) -> Int64 {

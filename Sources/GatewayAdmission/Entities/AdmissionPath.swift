@@ -50,9 +50,11 @@ package struct AdmissionTerms: Sendable, Equatable {
     }
 
     private static func terms(_ rule: BudgetRule, _ subject: Subject, _ mode: BudgetMode) -> BudgetTerms {
-        BudgetTerms(
+        var terms = BudgetTerms(
             subject: subject, label: rule.label, limit: rule.limit, window: rule.window, mode: mode,
             softLimit: rule.softLimit)
+        terms.rolloverMax = rule.rolloverMax
+        return terms
     }
 
     private static func terms(_ rule: LimitRule, _ subject: Subject) -> LimitTerms {

@@ -11,6 +11,8 @@ package struct EntityDirectoryConfiguration: Sendable, Equatable {
     package var customerBudgetID: String?
     /// Of all calls together. `nil`: they have none.
     package var proxyBudget: BudgetRule?
+    /// Of all calls together.
+    package var proxyLimits: [LimitRule] = []
     /// Entities of one kind that are held.
     package var countMax: Int
 
@@ -49,6 +51,7 @@ package final class EntityDirectory: Sendable {
     private let counts = Mutex<[EntityKind: Int]>([:])
     private let groups = Mutex(Groups())
     private let changes = Atomic<UInt64>(1)
+    private let tagCount = Atomic<Int>(0)
 
     package init(configuration: EntityDirectoryConfiguration) {
         self.configuration = configuration
@@ -67,6 +70,9 @@ package final class EntityDirectory: Sendable {
         text.flatMap { self.entry(EntityID(kind, $0)) }
     }
 
+    /// Whether there is any tag that calls could name.
+    package var hasTags: Bool { self.tagCount.load(ordering: .relaxed) > 0 }
+
     /// Whether one more of the kind can be held.
     package func hasRoom(for kind: EntityKind) -> Bool {
         self.counts.withLock { $0[kind] ?? 0 } < self.configuration.countMax
@@ -78,7 +84,10 @@ package final class EntityDirectory: Sendable {
         if record.id.kind == .customer, facts.isInert { return self.remove(record.id) }
         let entry = EntityEntry(record: record, facts: facts)
         let former = self.shard(record.id).entries.withLock { $0.updateValue(entry, forKey: record.id) }
-        if former == nil { self.counts.withLock { $0[record.id.kind, default: 0] += 1 } }
+        if former == nil {
+            self.counts.withLock { $0[record.id.kind, default: 0] += 1 }
+            if record.id.kind == .tag { self.tagCount.wrappingAdd(1, ordering: .relaxed) }
+        }
         if record.id.kind == .accessGroup {
             self.groups.withLock { $0.stored[record.id.text] = facts.models }
         }
@@ -88,6 +97,7 @@ package final class EntityDirectory: Sendable {
     package func remove(_ id: EntityID) {
         guard self.shard(id).entries.withLock({ $0.removeValue(forKey: id) }) != nil else { return }
         self.counts.withLock { $0[id.kind, default: 1] -= 1 }
+        if id.kind == .tag { self.tagCount.wrappingSubtract(1, ordering: .relaxed) }
         if id.kind == .accessGroup { self.groups.withLock { $0.stored[id.text] = nil } }
         self.noteChange()
     }
@@ -140,6 +150,13 @@ package final class EntityDirectory: Sendable {
     package func customerTerms(_ customer: String, now: UnixMicroseconds) -> AdmissionTerms {
         var terms = AdmissionTerms.none
         self.add(customer: customer, to: &terms, now: now)
+        return terms
+    }
+
+    /// What binds calls that name the tag.
+    package func tagTerms(_ tag: String, now: UnixMicroseconds) -> AdmissionTerms {
+        var terms = AdmissionTerms.none
+        self.add(tag: tag, to: &terms, now: now)
         return terms
     }
 

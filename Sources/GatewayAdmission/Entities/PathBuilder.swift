@@ -45,13 +45,11 @@ struct PathBuilder {
             tags.append(tag)
             self.directory.add(tag: tag, to: &self.terms, now: self.now)
         }
-        if let budget = self.directory.configuration.proxyBudget {
-            self.terms.add(
-                Subject(.proxy, ""),
-                Governance(
-                    budgets: [budget], hasMainBudget: true, increase: nil, mode: nil, limits: [], models: []),
-                standard: self.directory.configuration.budgetMode, now: self.now)
-        }
+        let configuration = self.directory.configuration
+        let proxy = Governance(
+            budgets: configuration.proxyBudget.map { [$0] } ?? [], hasMainBudget: configuration.proxyBudget != nil,
+            increase: nil, mode: nil, limits: configuration.proxyLimits, models: [])
+        self.terms.add(Subject(.proxy, ""), proxy, standard: configuration.budgetMode, now: self.now)
         let blocked = [team, organization, user].compactMap { $0 }.first { $0.facts.isBlocked }
         return AdmissionPath(
             generation: generation, validUntil: self.validUntil, terms: self.terms, organizationID: organizationID,

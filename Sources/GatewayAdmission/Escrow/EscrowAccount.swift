@@ -33,6 +33,14 @@ package final class EscrowAccount: Sendable {
     /// Whether the store has said how the account stands in its present window.
     package var hasAnswer: Bool { self.pool.withLock { $0.standing != nil } }
 
+    /// What calls of this pod may take, or get from the store and the other pods, as of the last answer; all of the limit
+    /// while there is none.
+    package var available: Int64 {
+        self.pool.withLock { pool in
+            pool.standing == nil ? pool.terms.limit : max(0, pool.current.free) + pool.leftAtStore + pool.elsewhere
+        }
+    }
+
     /// Whether the store, when it answered last, had what the call wants: only the slice is late then.
     package func isAtStore(_ demand: CallDemand) -> Bool {
         self.pool.withLock { pool in
@@ -47,6 +55,21 @@ package final class EscrowAccount: Sendable {
         let podsWithoutStore = self.signals.podsWithoutStore.load(ordering: .relaxed)
         let verdict = self.pool.withLock {
             $0.reserve(amount, now: now, at: at, podsWithoutStore: podsWithoutStore, hasWaited: hasWaited)
+        }
+        if !self.isListed.load(ordering: .relaxed) { self.list() }
+        if verdict == .short { self.signals.onNeed() }
+        return verdict
+    }
+
+    /// The same of a rate, with how it stands then.
+    func reserve(
+        _ amount: Int64, now: UnixMicroseconds, at: UInt64, rates: inout LeastRates
+    ) -> EscrowPool.Verdict {
+        let podsWithoutStore = self.signals.podsWithoutStore.load(ordering: .relaxed)
+        let verdict = self.pool.withLock { pool in
+            let verdict = pool.reserve(amount, now: now, at: at, podsWithoutStore: podsWithoutStore)
+            pool.tell(&rates, now: now)
+            return verdict
         }
         if !self.isListed.load(ordering: .relaxed) { self.list() }
         if verdict == .short { self.signals.onNeed() }
@@ -118,6 +141,7 @@ package final class EscrowRegistry: Sendable {
     private let waiting = Atomic<Int>(0)
     private let offset = Atomic<Int64>(0)
     private let trusted = Atomic<UInt64>(.max)
+    private let softPassings = Mutex<[SubjectKind: Int64]>([:])
 
     /// - Parameter onNeed: called, on any thread and often, when a call waits for the store; must be quick.
     package init(onNeed: @escaping @Sendable () -> Void) { self.signals = EscrowSignals(onNeed: onNeed) }
@@ -152,6 +176,12 @@ package final class EscrowRegistry: Sendable {
     package func trust(until: UInt64) { self.trusted.store(until, ordering: .relaxed) }
 
     package func setStoreAway(pods: Int64) { self.signals.podsWithoutStore.store(max(0, pods), ordering: .relaxed) }
+
+    /// A soft limit was passed, and this pod is the one that tells.
+    package func countSoftPassing(_ kind: SubjectKind) { self.softPassings.withLock { $0[kind, default: 0] += 1 } }
+
+    /// How often, by whose limit, since the pod's start.
+    package var softPassingCounts: [SubjectKind: Int64] { self.softPassings.withLock { $0 } }
 
     func list(_ account: EscrowAccount) { self.state.withLock { $0.listed.append(account) } }
 

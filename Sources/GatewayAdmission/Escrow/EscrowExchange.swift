@@ -27,10 +27,28 @@ package struct EscrowEntry: Hashable, Sendable {
     /// The window that holds the present, as this pod reckons; `end` is `Int64.max` when it never ends. Microseconds.
     package var windowStart: Int64 = 0
     package var windowEnd: Int64 = .max
+    /// So much of what the window before did not use is added to the limit at most. 0: nothing.
+    package var rolloverMax: Int64 = 0
+    /// Of a sliding limit: what stays with the pod of `give`, or is a debt; counted in the present slice, whatever the
+    /// limit.
+    package var kept: Int64 = 0
+    /// Of a sliding limit: what calls have given up of slices before, each slice once.
+    package var corrections: [EscrowCorrection] = []
 
     package init(accountID: Int64, limit: Int64) {
         self.accountID = accountID
         self.limit = limit
+    }
+}
+
+/// So much less was used of a slice of a sliding limit.
+package struct EscrowCorrection: Hashable, Sendable {
+    package var generation: Int64
+    package var amount: Int64
+
+    package init(generation: Int64, amount: Int64) {
+        self.generation = generation
+        self.amount = amount
     }
 }
 
@@ -41,13 +59,13 @@ package struct EscrowGrant: Hashable, Sendable {
     package var generation: Int64
     /// Added to the pod's slice.
     package var granted: Int64
-    /// The limit in force.
+    /// The limit in force, with what has rolled over.
     package var limit: Int64
     /// What all pods together hold or have consumed.
     package var outstanding: Int64
     /// Of it: consumption that has been reported.
     package var spent: Int64
-    /// Microseconds; `Int64.max`: never.
+    /// Microseconds; `Int64.max`: never. Of a sliding limit: when the oldest of what is counted leaves the window.
     package var windowEnd: Int64
     /// Somebody wanted more than there was within the last moments.
     package var isUnderPressure: Bool

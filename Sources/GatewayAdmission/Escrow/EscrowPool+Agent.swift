@@ -20,10 +20,12 @@ extension EscrowPool {
         _ around: EscrowSurroundings, now: UnixMicroseconds, isTick: Bool
     ) -> EscrowEntry? {
         guard !self.isInFlight else { return nil }
+        if self.isSliding { return self.slidingProposal(around, isTick: isTick) }
         self.roll(now: now)
         if isTick { self.measure(at: around.now) }
         var entry = EscrowEntry(accountID: self.terms.id, limit: self.terms.limit)
         (entry.windowStart, entry.windowEnd) = self.terms.bounds(at: now)
+        entry.rolloverMax = self.terms.rolloverMax
         let isPressed = around.now < self.pressureUntil
         let target = self.target(around, isPressed: isPressed)
         self.isExact = target == 0 && !around.isAlone
@@ -45,7 +47,8 @@ extension EscrowPool {
 
     /// What this pod wants to have free: a little more than it will use until the next answer but one; nothing beyond
     /// the waiting calls where little is left.
-    private func target(_ around: EscrowSurroundings, isPressed: Bool) -> Int64 {
+    func target(_ around: EscrowSurroundings, isPressed: Bool) -> Int64 {
+        if self.terms.isWatched { return 0 }
         let left = self.standing.map { max(0, $0.limit - $0.outstanding) } ?? self.terms.limit
         if around.isAlone { return left }
         if isPressed || self.isLeaving { return 0 }
@@ -58,6 +61,17 @@ extension EscrowPool {
     }
 
     private mutating func ask(_ entry: inout EscrowEntry, target: Int64, _ around: EscrowSurroundings) {
+        if self.terms.isWatched {
+            // Only for the number of the window: what calls cost is told afterwards.
+            if self.current.generation > 0 { (self.needSum, self.needLeast) = (0, 0) }
+            guard self.current.generation == 0, around.now >= self.nextAskAt, !self.isUnused(at: around.now) else {
+                return
+            }
+            entry.most = 1
+            (self.needSum, self.needLeast) = (0, 0)
+            self.nextAskAt = around.now &+ Self.askPause
+            return
+        }
         let free = max(0, self.current.free)
         if self.needSum > 0, around.now < self.knownUntil, self.isBeyondReach(self.needLeast) {
             // Those that waited are refused when they try again.
@@ -165,7 +179,7 @@ extension EscrowPool {
         if entry.closes { self.retired[index].beginClosing() }
     }
 
-    private mutating func measure(at: UInt64) {
+    mutating func measure(at: UInt64) {
         let seconds = Double(at &- self.flowSince) / Double(Self.second)
         guard seconds > 0.05 else { return }
         let recent = Double(self.flow) / seconds
@@ -177,8 +191,13 @@ extension EscrowPool {
 
     /// The store's answer to the last proposal.
     package mutating func apply(_ grant: EscrowGrant, to entry: EscrowEntry, at: UInt64) {
+        if self.isSliding { return self.applySliding(grant, to: entry, at: at) }
         self.isInFlight = false
         self.confirm(entry)
+        if let soft = self.terms.softLimit {
+            let reported = entry.generation == grant.generation ? entry.settle : 0
+            self.hasPassedSoftLimit = grant.spent >= soft && grant.spent - reported < soft
+        }
         if self.terms.isRate {
             guard grant.generation == self.current.generation else { return }
         } else if grant.generation != self.current.generation {
@@ -193,7 +212,8 @@ extension EscrowPool {
         }
         self.current.granted += grant.granted
         if grant.granted > 0 { self.nextGiveAt = at &+ Self.givePause }
-        self.windowEnd = grant.windowEnd
+        // A rate's own reckoning has put it into the window that the grant is of.
+        if !self.terms.isRate { self.windowEnd = grant.windowEnd }
         self.standing = grant
         if grant.isUnderPressure { self.pressureUntil = at &+ Self.pressureLasts }
         let own = self.current.granted - self.current.settled
@@ -215,6 +235,13 @@ extension EscrowPool {
         self.knownUntil = at &+ believed
     }
 
+    /// Whether the last answer told that the soft limit was passed; said once. Of all pods the one is told whose report
+    /// brought it about.
+    package mutating func takeSoftPassing() -> Bool {
+        defer { self.hasPassedSoftLimit = false }
+        return self.hasPassedSoftLimit
+    }
+
     /// No call has touched the slice for a while, or none ever will.
     private func isUnused(at: UInt64) -> Bool {
         self.isLeaving || at > self.usedAt &+ Self.idleAfter
@@ -233,6 +260,7 @@ extension EscrowPool {
 
     /// The last proposal was certainly not carried out.
     package mutating func withdraw(_ entry: EscrowEntry) {
+        if self.isSliding { return self.withdrawSliding(entry) }
         self.isInFlight = false
         guard entry.generation > 0 else { return }
         if entry.generation == self.current.generation {
@@ -245,7 +273,10 @@ extension EscrowPool {
     }
 
     /// Nobody knows whether the last proposal was carried out, and nobody will: only for rates, whose windows end.
-    package mutating func lose(_ entry: EscrowEntry) { self.isInFlight = false }
+    package mutating func lose(_ entry: EscrowEntry) {
+        if self.isSliding { return self.loseSliding(entry) }
+        self.isInFlight = false
+    }
 
     /// What the store says this pod holds, after an answer was lost or the leases were written off. Slices that the
     /// store does not know were closed, or never came about.
@@ -277,7 +308,8 @@ extension EscrowPool {
     /// Nothing is held, asked or running: the account can be forgotten.
     package func isIdle(at: UInt64) -> Bool {
         !self.isInFlight && self.needSum == 0 && self.retired.isEmpty && self.isUnused(at: at)
-            && (self.terms.isRate ? self.current.calls == 0 : self.current.isEmpty)
+            && (self.isSliding
+                ? self.isSlidingIdle : self.terms.isRate ? self.current.calls == 0 : self.current.isEmpty)
     }
 
     /// At the end of a drain: everything goes back as soon as it can.

@@ -21,7 +21,7 @@ package struct EscrowPool: Sendable {
     package internal(set) var current = EscrowSlice()
     /// Slices of former windows whose calls still run or whose rest has not been handed back.
     package internal(set) var retired: [EscrowSlice] = []
-    /// When the current slice's window ends, microseconds.
+    /// When the current slice's window ends, microseconds. 0: it is a rate's and has not begun.
     package internal(set) var windowEnd = Int64.max
     /// The last answer. `nil`: none came yet.
     package internal(set) var standing: EscrowGrant?
@@ -42,6 +42,8 @@ package struct EscrowPool: Sendable {
     var usedAt: UInt64 = 0
     var reportedAt: UInt64 = 0
     var isLeaving = false
+    /// The last answer was the one by which reported spend passed the soft limit: nobody else had that one.
+    var hasPassedSoftLimit = false
 
     // Demand
     var flow: Int64 = 0
@@ -49,7 +51,20 @@ package struct EscrowPool: Sendable {
     var perSecond = 0.0
     var typical = 0.0
 
-    package init(_ terms: EscrowTerms) { self.terms = terms }
+    /// Of an account that is no sliding limit unused.
+    var sliding = SlidingState()
+    let isSliding: Bool
+
+    package init(_ terms: EscrowTerms) {
+        self.terms = terms
+        self.isSliding = terms.isSliding
+        if terms.isRate { self.windowEnd = 0 }
+    }
+
+    /// In force in the present window, with what has rolled over into it as far as this pod knows.
+    var limit: Int64 {
+        self.terms.rolloverMax == 0 ? self.terms.limit : max(self.terms.limit, self.standing?.limit ?? 0)
+    }
 
     static let second: UInt64 = 1_000_000_000
     /// Two asks of one account are this far apart at least, and as many times 5 ms as there are pods, so that one row
@@ -81,12 +96,19 @@ package struct EscrowPool: Sendable {
     ) -> Verdict {
         self.roll(now: now)
         self.usedAt = at
-        let limit = self.terms.limit
+        let limit = self.limit
+        if self.terms.isWatched {
+            // The store begins an account with what its rows say, so that what calls cost before would count twice.
+            if self.current.generation > 0 || hasWaited || podsWithoutStore > 0 { return self.take(0) }
+            (self.needSum, self.needLeast) = (1, 1)
+            return .short
+        }
         guard limit > 0, !self.terms.isStrict || amount <= limit else { return .dry }
         // More than the whole budget is as good as all of it.
         let amount = min(amount, limit)
         self.flow += amount
         self.typical += (Double(amount) - self.typical) / 8
+        if self.isSliding { return self.reserveSliding(amount, at: at, podsWithoutStore: podsWithoutStore) }
         let free = self.current.free
         if free >= amount { return self.take(amount) }
         if podsWithoutStore > 0, amount <= free + self.allowance(pods: podsWithoutStore) { return self.take(amount) }
@@ -129,6 +151,9 @@ package struct EscrowPool: Sendable {
     package mutating func settle(
         generation: Int64, reserved: Int64, consumed: Int64, sequence: Int64, ends: Bool
     ) {
+        if self.isSliding {
+            return self.settleSliding(generation: generation, reserved: reserved, consumed: consumed, ends: ends)
+        }
         // 0: taken before the store had given a window; a slice without one is the current one, or has become it.
         if generation == self.current.generation || generation == 0 {
             self.current.settle(reserved: reserved, consumed: consumed, sequence: sequence, ends: ends)
@@ -143,17 +168,21 @@ package struct EscrowPool: Sendable {
     var leftAtStore: Int64 { self.standing.map { max(0, $0.limit - $0.outstanding) } ?? 0 }
 
     /// Leaves a window that is over behind.
-    mutating func roll(now: UnixMicroseconds) {
+    @inline(__always)
+    mutating func roll(now: UnixMicroseconds) { if now.rawValue >= self.windowEnd { self.rollOn(now: now) } }
+
+    private mutating func rollOn(now: UnixMicroseconds) {
         switch self.terms.window {
+        case .rate(let window) where window.isSliding: return
         case .rate(let window):
             let number = window.number(at: now)
             guard number > self.current.generation else { return }
             self.current = EscrowSlice()
             self.current.generation = number
+            self.windowEnd = (number + 1) * window.bucketMicroseconds
             self.standing = nil
             (self.knownUntil, self.dryStreak, self.pressureUntil) = (0, 0, 0)
         case .budget:
-            guard now.rawValue >= self.windowEnd else { return }
             self.retireCurrent()
             self.windowEnd = .max
             self.standing = nil

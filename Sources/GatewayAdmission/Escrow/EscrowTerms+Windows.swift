@@ -2,21 +2,37 @@ import Foundation
 import GatewayCore
 
 extension LimitTerms.Window {
-    /// Microseconds that one window number stands for. A sliding minute is kept in buckets of ten seconds.
+    /// Microseconds that one window number stands for: a fixed window, or a slice of a sliding one.
     package var bucketMicroseconds: Int64 {
         switch self {
         case .minute: 60_000_000
         case .day: 86_400_000_000
-        case .slidingMinute: 10_000_000
+        case .slidingMinute: 500_000
+        case .slidingDay: 600_000_000
         }
     }
 
-    /// How many buckets, the current one included, the limit is for. A sliding minute takes seven, because any sixty
-    /// seconds touch that many.
+    /// Microseconds that the limit is for.
+    package var lengthMicroseconds: Int64 {
+        switch self {
+        case .minute, .slidingMinute: 60_000_000
+        case .day, .slidingDay: 86_400_000_000
+        }
+    }
+
+    /// A pod uses what it was granted of a sliding window for so long, microseconds; then it has to ask anew.
+    package static let slidingHoldMicroseconds: Int64 = 1_000_000
+
+    /// How many buckets, the current one included, the limit is for. What is used at any moment was counted in the slice
+    /// of that moment, or of one `slidingHoldMicroseconds` before it at most: so many slices do any 60 seconds (24 hours)
+    /// touch, with that time before them.
     package var bucketCount: Int {
         switch self {
         case .minute, .day: 1
-        case .slidingMinute: 7
+        case .slidingMinute, .slidingDay:
+            Int(
+                (self.lengthMicroseconds + Self.slidingHoldMicroseconds + self.bucketMicroseconds - 1)
+                    / self.bucketMicroseconds) + 1
         }
     }
 
@@ -28,6 +44,9 @@ extension EscrowTerms {
     /// The window that holds `now`, microseconds; the end is `Int64.max` when it never ends.
     package func bounds(at now: UnixMicroseconds) -> (start: Int64, end: Int64) {
         switch self.window {
+        case .rate(let window) where window.isSliding:
+            // By then all of it is there again, whatever has been used.
+            return (now.rawValue - window.lengthMicroseconds, now.rawValue + window.lengthMicroseconds)
         case .rate(let window):
             let start = window.number(at: now) * window.bucketMicroseconds
             return (start, start + window.bucketMicroseconds)

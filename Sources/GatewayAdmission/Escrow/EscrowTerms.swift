@@ -29,6 +29,10 @@ package struct EscrowTerms: Hashable, Sendable {
     package let window: Window
     package private(set) var limit: Int64
     package let isStrict: Bool
+    /// Told of when it is passed, once in a window. `nil`: none.
+    package let softLimit: Int64?
+    /// So much of what a window did not use is added to the next one at most. 0: nothing.
+    package let rolloverMax: Int64
 
     package init(_ budget: BudgetTerms) {
         self.subject = budget.subject
@@ -36,13 +40,18 @@ package struct EscrowTerms: Hashable, Sendable {
         self.unit = .money
         self.window = .budget(budget.window)
         self.limit = min(max(0, budget.limit.rawValue), Self.limitMax)
-        self.isStrict = budget.mode == .strict
+        self.isStrict = budget.mode == .strict && self.limit < Self.limitMax
+        self.softLimit = budget.softLimit.map { min(max(0, $0.rawValue), Self.limitMax) }
+        let rollsOver = budget.window != .lifetime && self.limit < Self.limitMax
+        self.rolloverMax = rollsOver ? min(max(0, budget.rolloverMax.rawValue), Self.limitMax) : 0
     }
 
     package init(_ limit: LimitTerms) {
         self.subject = limit.subject
         self.limit = min(max(0, limit.value), Self.limitMax)
         self.isStrict = true
+        self.softLimit = nil
+        self.rolloverMax = 0
         switch limit.unit {
         case .parallelRequests:
             (self.unit, self.window, self.label) = (.permits, .budget(.lifetime), "parallel")
@@ -66,8 +75,14 @@ package struct EscrowTerms: Hashable, Sendable {
     /// Far above any budget and any limit, and low enough that sums of a few never overflow.
     package static let limitMax: Int64 = 1 << 60
 
+    /// A budget that has only a soft limit: its spend is counted, and no call is refused for it.
+    package var isWatched: Bool { self.unit == .money && self.limit == Self.limitMax }
+
     /// Whether its window is forgotten, not closed.
     package var isRate: Bool { if case .rate = self.window { true } else { false } }
+
+    /// Whether it is a limit of any minute or day, not of those of the clock.
+    package var isSliding: Bool { if case .rate(let window) = self.window { window.isSliding } else { false } }
 
     /// For people: `1d`, `30d`, `1m`. `nil`: it has none, or lasts for ever.
     package var windowName: String? {
@@ -75,6 +90,7 @@ package struct EscrowTerms: Hashable, Sendable {
         case .rate(.minute): "1m"
         case .rate(.day): "1d"
         case .rate(.slidingMinute): "sliding 1m"
+        case .rate(.slidingDay): "sliding 1d"
         case .budget: self.unit == .permits || self.label.isEmpty ? nil : self.label
         }
     }

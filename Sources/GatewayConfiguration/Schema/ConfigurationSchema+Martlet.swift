@@ -11,6 +11,7 @@ extension ConfigurationSchema {
         Self.fleetOptions,
         Self.redisOptions,
         Self.admissionOptions,
+        Self.responseOptions,
         Self.operationOptions)
 
     /// A year; longer waits are mistakes in the unit.
@@ -164,9 +165,32 @@ extension ConfigurationSchema {
             .duration(\.dataPlane.admittingTimeout, .milliseconds, 1...60_000),
             "Wait for the store where this pod's slice of a budget or limit is used up."),
         .init(
+            "clamp_output_tokens_min", .integer(\.dataPlane.clampedOutputTokensMin, 0...100_000_000),
+            "Where a strict budget affords fewer output tokens than a call may use, but so many at least, the call's "
+                + "`max_tokens` is lowered to them; 0: the call is refused. Read at start."),
+        .init(
             "output_tokens_cap", .integer(\.dataPlane.outputTokensCap, 1...100_000_000),
             "Output tokens that strict budgets reserve for a call that sets no bound, to a model whose bound is not "
                 + "known."),
+    ]
+
+    private static let responseOptions: [MartletOption] = [
+        .init(
+            "responses_are_stored", .boolean(\.responses.isOn),
+            "What `/v1/responses` answers is kept, unless the call says `\"store\": false`, so that "
+                + "`previous_response_id`, `GET` and `DELETE` work on every pod. Read at start, as are the next."),
+        .init(
+            "response_retention_days", .integer(\.responseRetentionDays, 1...3650),
+            "Kept responses are deleted after so many days."),
+        .init(
+            "response_bytes_max", .integer(\.responses.turnBytesMax, 1024...(64 << 20)),
+            "Request and answer of one kept response together; larger ones are not kept."),
+        .init(
+            "response_turns_max", .integer(\.responses.turnsMax, 1...10_000),
+            "Responses of one conversation that `previous_response_id` goes on from."),
+        .init(
+            "response_conversation_bytes_max", .integer(\.responses.conversationBytesMax, 1024...(256 << 20)),
+            "All turns of such a conversation together."),
     ]
 
     private static let operationOptions: [MartletOption] = [

@@ -80,20 +80,44 @@ extension ConfigurationSchema {
         rows(
             "aws_secret_access_key aws_session_token", .secret, .supported("With `aws_access_key_id`.")),
         rows(
+            "aws_profile_name", .text,
+            .supported("A profile of AWS' shared files, whose keys or role sign calls to Bedrock.")),
+        rows(
+            "aws_role_name", .text,
+            .supported(
+                "ARN of a role that is taken on with the entry's keys, profile or web identity, else with those of the "
+                    + "environment.")),
+        rows("aws_session_name aws_external_id", .text, .supported("With `aws_role_name`.")),
+        rows(
+            "aws_web_identity_token", .secret,
+            .supported("Takes on `aws_role_name`: a token, `oidc/file/PATH` or `oidc/env/NAME`.")),
+        rows("aws_sts_endpoint", .text, .supported("Address of AWS' security token service.")),
+        rows(
+            "vertex_credentials vertex_ai_credentials", .any,
+            .supported(
+                "Key file of a Google service account: its path, its JSON, or the same as a mapping; access tokens are "
+                    + "fetched with it.")),
+        rows(
+            "tenant_id client_id", .text,
+            .supported("With `client_secret`: Azure is called with tokens of Microsoft Entra.")),
+        rows("client_secret", .secret, .supported("With `tenant_id` and `client_id`.")),
+        rows("azure_ad_token", .secret, .supported("A token of Entra as it is sent, in place of these.")),
+        rows("azure_scope", .text, .supported("Scope of Entra's tokens; without it that of Azure OpenAI.")),
+        rows(
             "vertex_project vertex_ai_project vertex_location vertex_ai_location", .text,
             .supported("Project and location of Vertex AI.")),
         rows("snowflake_account_id", .text, .supported("Account of Snowflake.")),
         rows(
-            "aws_* vertex_* azure_* watsonx_* tenant_id client_id client_secret region_name", .any,
+            "aws_* vertex_* azure_* watsonx_* region_name", .any,
             .unsupported(
-                "this version calls providers with a key or a bearer token; put it into `api_key` and remove the entry")
+                "this version cannot call a provider by it; put a key into `api_key` and remove the entry")
         ),
         rows(
             "use_litellm_proxy configurable_clientside_auth_params", .any,
             .unsupported("callers cannot choose the provider's address or key; remove the key")),
         rows(
             "use_in_pass_through", .boolean,
-            .unsupported("pass-through routes are not served; remove the key")))
+            .supported("The provider's own paths (`/anthropic/...`) are called with this entry's address and key.")))
 
     private static let balancingKeys: [Key] = join(
         rows(
@@ -101,7 +125,9 @@ extension ConfigurationSchema {
             .supported("Relative weight in its group, more than 0.")),
         rows(
             "rpm tpm", .number(0...1e12),
-            .withoutEffect("it is used as a weight where the group has no `weight`; it limits nothing")),
+            .supported(
+                "A weight where the group has no `weight`; with `enforce_model_rate_limits` in "
+                    + "`router_settings.optional_pre_call_checks` also a limit, for all pods together.")),
         rows(
             "itpm otpm rpd tpd", .any,
             .withoutEffect("LiteLLM limits by it only with a strategy that is not supported")),
@@ -117,9 +143,13 @@ extension ConfigurationSchema {
         rows("tags tag_regex", .any, .withoutEffect("tags route only with `enable_tag_filtering`")),
         rows("order", .any, .unsupported("use two groups and `fallbacks`, the preferred group first")),
         rows(
-            "max_budget budget_duration", .any,
-            .unsupported(
-                "budgets of deployments are not enforced by this version; put the budget on keys or teams")),
+            "max_budget", .number(0...1e9),
+            .supported(
+                "What calls of the deployment may cost, US dollars, for all pods together; once it is spent, routing "
+                    + "passes the deployment over.")),
+        rows(
+            "budget_duration", .text,
+            .supported("After which `max_budget` begins anew, such as `1d`; without it never.")),
         rows(
             "default_api_key_rpm_limit default_api_key_tpm_limit", .any,
             .unsupported("give keys `model_rpm_limit` and `model_tpm_limit` over the management API; remove the key")))

@@ -71,7 +71,12 @@ extension ConfigurationSchema {
             "max_end_user_budget_id", .text,
             .supported("Budget (`/budget/new`) of customers that have none of their own; read at start.")),
         rows(
-            "max_end_user_budget tag_budget_config budget_rollover", .any,
+            "budget_rollover", .boolean,
+            .supported(
+                "`true`: what a window of a budget did not use is added to the next one, as much as the budget is for at "
+                    + "most; `budget_rollover` of keys and their owners says otherwise. Read at start.")),
+        rows(
+            "max_end_user_budget tag_budget_config", .any,
             .unsupported("give customers and tags their budgets over the management API; remove the key")),
         rows(
             "upperbound_key_generate_params default_key_generate_params key_generation_settings", .any,
@@ -141,10 +146,14 @@ extension ConfigurationSchema {
             .unsupported("calls would be routed without it; remove the key")),
         rows(
             "optional_pre_call_checks", .list,
-            .unsupported("calls would be routed without them; remove the key")),
+            .supported(
+                "`enforce_model_rate_limits`: `rpm` and `tpm` of deployments are limits; `router_budget_limiting` is "
+                    + "always on. No others.")),
         rows(
-            "provider_budget_config", .any,
-            .unsupported("budgets of providers are not enforced by this version; put the budget on keys or teams")),
+            "provider_budget_config", .mapping,
+            .supported(
+                "`provider: {budget_limit: dollars, time_period: 1d}`: what calls of a provider may cost, for all pods "
+                    + "together; once it is spent, routing passes its deployments over.")),
         rows(
             """
             default_litellm_params default_priority enable_mid_stream_fallback_continuation
@@ -167,6 +176,25 @@ extension ConfigurationSchema {
             .supported(
                 "`true`: rows of all pods travel by Redis, and one pod at a time writes them into PostgreSQL "
                     + "([redis.md](redis.md)).")),
+        rows(
+            "global_max_parallel_requests", .integer(0...1_000_000),
+            .supported("Calls at one time, of all pods together; 0: any number. Read at start.")),
+        rows(
+            "max_parallel_requests", .integer(0...1_000_000),
+            .supported(
+                "Calls at one time of each deployment that does not say it and on each pod, where `router_settings` has no "
+                    + "`default_max_parallel_requests`; 0: any number.")),
+        rows(
+            "rate_limit_window", .choice(["fixed", "sliding"]),
+            .supported(
+                "`sliding`: limits of requests and tokens hold for any 60 seconds and any 24 hours, not only for the "
+                    + "minutes and days of the clock; `rate_limit_window` of keys and their owners says otherwise. Those "
+                    + "of deployments stay fixed. Read at start.")),
+        rows(
+            "token_rate_limit_type", .choice(["total", "input", "output"]),
+            .supported(
+                "Which tokens `tpm_limit` and `tpd_limit` of keys and their owners count: `total`, `input` or `output`. "
+                    + "Read at start.")),
         rows(
             "max_request_size_mb", .number(0.001...4096), .supported("Bound of a request's body, MiB.")),
         rows(
@@ -245,11 +273,10 @@ extension ConfigurationSchema {
             .unsupported("prompts and answers are never stored; set it to false")),
         rows(
             """
-            fail_closed_rate_limit_enforcement global_max_parallel_requests max_parallel_requests
-            token_rate_limit_type
+            fail_closed_rate_limit_enforcement
             """,
             .any,
-            .unsupported("limits of the whole proxy are not enforced by this version; give keys and teams limits")),
+            .unsupported("not applied by this version; give keys, teams and deployments limits")),
         rows(
             """
             max_in_flight_requests_per_worker max_queued_requests_per_worker admission_queue_timeout_seconds

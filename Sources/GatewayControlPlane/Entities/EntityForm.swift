@@ -86,7 +86,8 @@ extension EntityForm {
     static let governance: [KeyField] = [
         KeyField("max_budget", .money, .applied), KeyField("soft_budget", .money, .applied),
         KeyField("budget_duration", .text(bytesMax: 32), .applied),
-        KeyField("budget_mode", .text(bytesMax: 32), .applied),
+        KeyField("budget_mode", .text(bytesMax: 32), .applied), KeyField("budget_rollover", .flag, .applied),
+        KeyField("budget_rollover_max", .money, .applied), KeyField("rate_limit_window", .text(bytesMax: 32), .applied),
         KeyField("budget_limits", .list(bytesMax: smallJSON), .applied),
         KeyField("budget_reset_at", .text(bytesMax: 64), .ignored("resets go by the calendar")),
         KeyField("temp_budget_increase", .money, .applied),
@@ -134,6 +135,9 @@ enum EntityFieldChecks {
         case "budget_mode":
             let isKnown = ["strict", "expected", ""].contains { value == .string($0) }
             return isKnown ? nil : field.problem("Input should be 'strict' or 'expected'", "literal_error")
+        case "rate_limit_window":
+            let isKnown = ["fixed", "sliding", ""].contains { value == .string($0) }
+            return isKnown ? nil : field.problem("Input should be 'fixed' or 'sliding'", "literal_error")
         case "temp_budget_expiry":
             let isTime = value.nonEmptyText.map { UnixMicroseconds(iso8601: $0) != nil } ?? true
             return isTime ? nil : field.problem("Input should be a time such as 2026-11-22T17:00:00Z", "value_error")

@@ -1,13 +1,30 @@
 import GatewayAdmission
 import GatewayCore
 
+/// How budgets and limits are kept that do not say it themselves.
+package struct GovernanceStandard: Sendable, Hashable {
+    /// Whether limits of requests and tokens are for any minute or day, instead of those of the clock
+    /// (`general_settings.rate_limit_window`).
+    package var slides = false
+    /// Whether what a window of a budget did not use is added to the next one (`litellm_settings.budget_rollover`).
+    package var rollsOver = false
+    /// What limits of tokens count (`general_settings.token_rate_limit_type`).
+    package var tokenUnit = LimitTerms.Unit.tokens
+
+    package init() {}
+}
+
 /// Reads what keys and entities may spend and how fast from their fields. Fields were checked when they were stored;
 /// what cannot be read all the same (an imported row) is left out, except a budget, which then allows nothing.
 package struct GovernanceReader: Sendable {
     /// Of calendar windows, such as `Europe/Berlin`.
     private let timeZone: String
+    private let standard: GovernanceStandard
 
-    package init(timeZone: String) { self.timeZone = timeZone }
+    package init(timeZone: String, standard: GovernanceStandard) {
+        self.timeZone = timeZone
+        self.standard = standard
+    }
 
     /// What a key's fields mean.
     package func rules(of record: KeyRecord) -> KeyRules {
@@ -20,6 +37,10 @@ package struct GovernanceReader: Sendable {
         if governance.hasMainBudget, governance.budgets[0].window == .lifetime {
             let (sum, isOver) = governance.budgets[0].limit.rawValue.addingReportingOverflow(baseline.rawValue)
             governance.budgets[0].limit.rawValue = isOver ? .max : sum
+            governance.budgets[0].softLimit = governance.budgets[0].softLimit.map { soft in
+                let (sum, isOver) = soft.rawValue.addingReportingOverflow(baseline.rawValue)
+                return NanoUSD(rawValue: isOver ? .max : sum)
+            }
         }
         return KeyRules(
             governance: governance, budgetID: fields["budget_id"]?.nonEmptyText,
@@ -42,8 +63,10 @@ package struct GovernanceReader: Sendable {
         if record.id.kind == .team {
             member = self.governance(
                 .object(
-                    ["rpm_limit", "tpm_limit"].compactMap { name in
-                        fields["team_member_\(name)"].map { JSONMember(name, $0) }
+                    ["rpm_limit", "tpm_limit", "rate_limit_window"].compactMap { name in
+                        (fields["team_member_\(name)"] ?? (name == "rate_limit_window" ? fields[name] : nil)).map {
+                            JSONMember(name, $0)
+                        }
                     }), maxBudget: fields["team_member_budget"]?.money,
                 duration: fields["team_member_budget_duration"]?.nonEmptyText)
         }
@@ -56,10 +79,10 @@ package struct GovernanceReader: Sendable {
             tags: (fields["tags"]?.texts ?? []) + (fields["metadata"]?["tags"]?.texts ?? []))
     }
 
-    /// The configuration's budget of all calls together.
+    /// A budget of the configuration: of all calls together, of a provider, of a deployment.
     /// - Parameter duration: LiteLLM's text. `nil`: it never begins anew.
     /// - Returns: `nil` when the duration is none.
-    package func proxyBudget(dollars: Double, duration: String?) -> BudgetRule? {
+    package func configuredBudget(dollars: Double, duration: String?) -> BudgetRule? {
         guard let limit = NanoUSD(dollars: dollars) else { return nil }
         let label = duration ?? ""
         guard label.isEmpty || self.window(label) != .lifetime else { return nil }
@@ -104,39 +127,64 @@ package struct GovernanceReader: Sendable {
             case "expected": .expected
             default: nil
             }
+        for index in budgets.indices { budgets[index].rolloverMax = self.rolloverMax(of: budgets[index], fields) }
         return Governance(
-            budgets: budgets, hasMainBudget: hasMain, increase: increase, mode: mode, limits: Self.limits(fields),
-            models: [])
+            budgets: budgets, hasMainBudget: hasMain, increase: increase, mode: mode,
+            limits: self.limits(fields, slides: self.slides(fields)), models: [])
     }
 
-    private static func limits(_ fields: JSONValue) -> [LimitRule] {
-        let table: [(String, LimitTerms.Unit, LimitTerms.Window)] = [
-            ("rpm_limit", .requests, .minute), ("tpm_limit", .tokens, .minute), ("rpd_limit", .requests, .day),
-            ("tpd_limit", .tokens, .day), ("max_parallel_requests", .parallelRequests, .minute),
-        ]
-        return table.compactMap { name, unit, window in
-            fields[name]?.integer.map { LimitRule(unit: unit, window: window, value: $0) }
+    /// A window may hand on as much as it is for, unless the owner says how much.
+    private func rolloverMax(of budget: BudgetRule, _ fields: JSONValue) -> NanoUSD {
+        let isOwn: Bool? = if case .bool(let value)? = fields["budget_rollover"] { value } else { nil }
+        let most = fields["budget_rollover_max"]?.money
+        guard isOwn ?? (self.standard.rollsOver || most != nil), budget.window != .lifetime else { return .zero }
+        return max(.zero, most ?? budget.limit)
+    }
+
+    private func slides(_ fields: JSONValue) -> Bool {
+        switch fields["rate_limit_window"]?.nonEmptyText {
+        case "sliding": true
+        case "fixed": false
+        default: self.standard.slides
         }
+    }
+
+    private func limits(_ fields: JSONValue, slides: Bool) -> [LimitRule] {
+        let tokens = self.standard.tokenUnit
+        let table: [(String, LimitTerms.Unit, LimitTerms.Window)] = [
+            ("rpm_limit", .requests, .minute), ("tpm_limit", tokens, .minute), ("rpd_limit", .requests, .day),
+            ("tpd_limit", tokens, .day),
+        ]
+        var limits = table.compactMap { name, unit, window in
+            fields[name]?.integer.map { LimitRule(unit: unit, window: slides ? window.sliding : window, value: $0) }
+        }
+        if let most = fields["max_parallel_requests"]?.integer {
+            limits.append(LimitRule(unit: .parallelRequests, window: .minute, value: most))
+        }
+        return limits
     }
 
     /// `model_max_budget`, `model_rpm_limit` and `model_tpm_limit`; LiteLLM keeps the latter two in the metadata.
     private static func models(_ fields: JSONValue, in reader: Self, also metadata: JSONValue) -> [ModelRule] {
         var rules: [String: ModelRule] = [:]
+        let slides = reader.slides(fields)
         func members(_ name: String) -> [JSONMember] { (fields[name] ?? metadata[name])?.members ?? [] }
         for member in members("model_max_budget") {
             let value = member.value
-            var rule = ModelRule(model: member.name, budgets: [], limits: Self.limits(value))
+            var rule = ModelRule(model: member.name, budgets: [], limits: reader.limits(value, slides: slides))
             if let limit = (value["budget_limit"] ?? value["max_budget"] ?? value).money {
                 let label = (value["time_period"] ?? value["budget_duration"])?.nonEmptyText ?? ""
                 rule.budgets = [reader.budget(label, limit, softLimit: nil)]
+                rule.budgets[0].rolloverMax = reader.rolloverMax(of: rule.budgets[0], fields)
             }
             rules[member.name] = rule
         }
-        for (name, unit) in [("model_rpm_limit", LimitTerms.Unit.requests), ("model_tpm_limit", .tokens)] {
+        let tables = [("model_rpm_limit", LimitTerms.Unit.requests), ("model_tpm_limit", reader.standard.tokenUnit)]
+        for (name, unit) in tables {
             for member in members(name) {
                 guard let value = member.value.integer else { continue }
                 rules[member.name, default: ModelRule(model: member.name, budgets: [], limits: [])].limits.append(
-                    LimitRule(unit: unit, window: .minute, value: value))
+                    LimitRule(unit: unit, window: slides ? .slidingMinute : .minute, value: value))
             }
         }
         return rules.values.sorted { $0.model < $1.model }

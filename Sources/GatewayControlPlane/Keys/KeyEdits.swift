@@ -113,6 +113,7 @@ struct KeyEdits: Sendable {
         case "duration": return self.setDuration(field, text)
         case "budget_duration": return self.setBudgetDuration(field, text)
         case "budget_mode": return self.setChoice(field, text, of: ["strict", "expected"])
+        case "rate_limit_window": return self.setChoice(field, text, of: ["fixed", "sliding"])
         case "key_type":
             return self.setChoice(field, text, of: ["llm_api", "management", "read_only", "default"])
         case "grace_period":

@@ -21,6 +21,9 @@ struct MetricsRoute: ControlRoom {
         MetricsRendering.journal(journal, to: &text)
         if let fleet = self.dependencies.fleet { MetricsRendering.fleet(fleet.health, to: &text) }
         if let queue = self.dependencies.queue { MetricsRendering.queue(queue.status, to: &text) }
+        if let escrow = self.dependencies.escrow {
+            MetricsRendering.softBudgets(escrow.softPassingCounts, to: &text)
+        }
         MetricsRendering.responses(snapshot.responsesByStatus, to: &text)
         MetricsRendering.calls(snapshot.calls, to: &text)
         return ControlResponse(status: 200, contentType: PrometheusText.contentType, body: Array(text.text.utf8))
@@ -54,6 +57,14 @@ enum MetricsRendering {
         text.family("martlet_journal_applied_total", .counter, "Settlements that the store has.")
         text.sample("martlet_journal_applied_total", [], journal.applied)
         text.gauge("martlet_store_reachable", "Whether the store answered last time.", journal.isStoreReachable ? 1 : 0)
+    }
+
+    static func softBudgets(_ counts: [SubjectKind: Int64], to text: inout PrometheusText) {
+        let name = "martlet_soft_budgets_passed_total"
+        text.family(name, .counter, "Soft budgets that were passed, by whose they are; told by one pod each.")
+        for (kind, count) in counts.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            text.sample(name, [("subject", kind.name)], count)
+        }
     }
 
     static func responses(_ byStatus: [Int: Int64], to text: inout PrometheusText) {

@@ -61,4 +61,32 @@ package struct SecretBox: Sendable {
         guard let secret = String(validating: plain, as: UTF8.self) else { throw .malformed }
         return secret
     }
+
+    // MARK: Contents
+
+    /// Seals what is larger than a secret, as bytes: nonce, ciphertext, tag.
+    /// - Parameter id: of the response that it belongs to; `open` needs the same.
+    func seal(content: [UInt8], ofResponse id: String) -> [UInt8] {
+        do {
+            let box = try AES.GCM.seal(content, using: self.key, authenticating: Self.place(ofResponse: id))
+            return Array(box.nonce) + Array(box.ciphertext) + Array(box.tag)
+        } catch {
+            preconditionFailure("AES-GCM refuses only keys and nonces of a wrong length: \(error)")
+        }
+    }
+
+    /// `nil`: sealed with another key, for another response, or changed since.
+    func open(content sealed: [UInt8], ofResponse id: String) -> [UInt8]? {
+        guard sealed.count >= Self.nonceBytes + Self.tagBytes,
+            let box = try? AES.GCM.SealedBox(
+                nonce: AES.GCM.Nonce(data: sealed.prefix(Self.nonceBytes)),
+                ciphertext: sealed.dropFirst(Self.nonceBytes).dropLast(Self.tagBytes),
+                tag: sealed.suffix(Self.tagBytes))
+        else { return nil }
+        return (try? AES.GCM.open(box, using: self.key, authenticating: Self.place(ofResponse: id)))
+            .map { Array($0) }
+    }
+
+    /// No `SecretPlace` gives the same bytes: those begin with a length.
+    private static func place(ofResponse id: String) -> [UInt8] { Array("response:\(id)".utf8) }
 }

@@ -32,4 +32,17 @@ package struct SecretKeyring: Sendable {
         }
         throw failure
     }
+
+    /// Seals the content of the response of this identifier.
+    package func seal(content: [UInt8], ofResponse id: String) -> [UInt8] {
+        self.current.seal(content: content, ofResponse: id)
+    }
+
+    /// Tries the boxes in order. `nil`: none opens it.
+    package func open(content sealed: [UInt8], ofResponse id: String) -> [UInt8]? {
+        for box in [self.current] + self.former {
+            if let content = box.open(content: sealed, ofResponse: id) { return content }
+        }
+        return nil
+    }
 }

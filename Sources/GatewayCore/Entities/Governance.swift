@@ -6,6 +6,8 @@ package struct BudgetRule: Hashable, Sendable {
     package var window: BudgetWindow
     /// Reported, not refused, when passed. `nil`: none.
     package var softLimit: NanoUSD?
+    /// So much of what a window did not use is added to the next one at most; zero: nothing.
+    package var rolloverMax = NanoUSD.zero
 
     package init(label: String, limit: NanoUSD, window: BudgetWindow, softLimit: NanoUSD?) {
         self.label = label
@@ -89,7 +91,7 @@ package struct Governance: Hashable, Sendable {
         let own = Set(result.budgets.map(\.label))
         result.budgets += shared.budgets.dropFirst(shared.hasMainBudget ? 1 : 0).filter { !own.contains($0.label) }
         for limit in shared.limits
-        where !self.limits.contains(where: { $0.unit == limit.unit && $0.window == limit.window }) {
+        where !self.limits.contains(where: { $0.unit == limit.unit && $0.window.sliding == limit.window.sliding }) {
             result.limits.append(limit)
         }
         result.models += shared.models.filter { rule in !self.models.contains { $0.model == rule.model } }

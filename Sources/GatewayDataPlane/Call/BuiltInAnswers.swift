@@ -46,7 +46,16 @@ extension Call {
             self.leavePlace()
             self.phase = .done
             var body = ByteBuffer(string: reply.body)
-            if let translation = self.translation, case .answer(let translated) = try? translation.translate(body) {
+            if let shape = self.origin?.embedding {
+                let answer = try? body.withUnsafeReadableBytes { bytes throws(TranslationError) in
+                    try EmbeddingTranslator.answer(
+                        bytes, from: .openAI, to: shape, options: TranslationOptions(), memory: EmbeddingMemory(),
+                        inputTokens: nil)
+                }
+                if let answer { body = ByteBuffer(bytes: answer.body) }
+            } else if let translation = self.translation,
+                case .answer(let translated) = try? translation.translate(body)
+            {
                 body = ByteBuffer(bytes: translated.body)
             }
             self.caller.answer(held: body, for: self)
@@ -55,7 +64,7 @@ extension Call {
 
     /// The answers made here are in OpenAI's format. `nil`: so is the caller's.
     private func builtInTranslation() -> CallTranslation? {
-        guard let source = self.kind.wireFormat, source != .openAIChat else { return nil }
+        guard let source = self.format, source != .openAIChat else { return nil }
         var options = TranslationOptions()
         options.now = self.loop.wallTime(atNanoseconds: self.receivedAt).rawValue / 1_000_000
         options.seed = self.loop.random.next()
@@ -92,6 +101,13 @@ extension Call {
         }
         self.outgoing = out
         self.completeStream()
+    }
+}
+
+extension GatewayError {
+    /// What is made here is text.
+    static func noBuiltInAnswer(_ kind: CallKind) -> GatewayError {
+        .invalid("A model without a provider does not serve \(kind.path). Use another model.", param: "model")
     }
 }
 
@@ -136,7 +152,7 @@ struct BuiltInReply {
                 "text_completion",
                 "\"choices\":[{\"index\":0,\"text\":\(jsonQuoted(self.text)),\"logprobs\":null,"
                     + "\"finish_reason\":\"stop\"}],\"usage\":\(self.usageJSON)")
-        case .embedding:
+        default:
             "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[0.6,0.8,0.0]}],"
                 + "\"model\":\(jsonQuoted(self.model)),\"usage\":{\"prompt_tokens\":\(self.usage.promptTokens),"
                 + "\"total_tokens\":\(self.usage.promptTokens)}}"

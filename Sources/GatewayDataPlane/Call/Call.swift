@@ -13,7 +13,8 @@ import NIOCore
 /// Every attempt that was sent, or tried to be, is settled exactly once (`settle` in SettleCall.swift).
 final class Call {
     enum Phase {
-        case starting, admitting, waiting, connecting, sent, holding, streaming, relayingLarge, pausing, done
+        case starting, resolving, admitting, waiting, connecting, sent, holding, streaming, relayingLarge, storing
+        case pausing, done
     }
 
     let loop: LoopContext
@@ -31,11 +32,19 @@ final class Call {
 
     var phase = Phase.starting {
         // Every way out leads here, and what the call holds of budgets and limits ends with it.
-        didSet { if case .done = self.phase, self.ticket != nil { self.endAdmission() } }
+        didSet {
+            guard case .done = self.phase else { return }
+            if self.ticket != nil { self.endAdmission() }
+            if self.picking != nil { self.leaveDeployment() }
+        }
     }
     var scan = RequestScan()
     var modelName = ""
     var endUser: String?
+    /// How often its bound on output tokens has been lowered.
+    var clampCount: UInt8 = 0
+    /// That the call names, as far as they may have a budget or a limit.
+    var tags: [String] = []
 
     // Admission
     /// What the call holds of budgets and limits. `nil`: nothing binds it.
@@ -43,6 +52,8 @@ final class Call {
     var admissionPaths: AdmissionGate.KeyPaths?
     /// When it began to wait for the store, monotonic nanoseconds.
     var admittingSince: UInt64 = 0
+    /// What the attempt holds of budgets and limits of its deployment. `nil`: none of the group is bound.
+    var picking: DeploymentPick?
     /// Header lines that tell of rate limits.
     var rateLines: [UInt8] = []
 
@@ -68,6 +79,14 @@ final class Call {
     var asksForUsage = false
     /// `nil`: caller and deployment both speak OpenAI's chat, or the call is no conversation.
     var translation: CallTranslation?
+    /// `nil`: the call is a conversation, a completion or an embedding.
+    var meter: CallMeter?
+    /// `nil`: caller and deployment both ask for embeddings as OpenAI does, or the call is another.
+    var embedding: EmbeddingCall?
+    /// `nil`: the call has nothing to do with responses that are kept.
+    var responses: ResponseCall?
+    /// Format of a call of a provider's own path. `nil`: another call, or none is known.
+    var passedFormat: WireFormat?
 
     // Its answer
     var answerHead = ResponseHead()
@@ -112,19 +131,18 @@ final class Call {
 
     /// Reads the body, checks the key's rights, and sends the first attempt on its way.
     func start() {
-        switch self.body.withUnsafeReadableBytes({ JSONScanner.scanRequest($0) }) {
-        case .failure(let fault):
-            return self.refuse(
-                GatewayError(
-                    status: 400, type: "invalid_request_error", param: fault.param ?? "request_body", origin: .caller,
-                    message: fault.message))
-        case .success(let scan):
-            self.scan = scan
-        }
-        if self.kind.rawValue > CallKind.embedding.rawValue, let refusal = self.readFormatFacts() {
-            return self.refuse(refusal)
-        }
+        if let request = self.origin?.response { return self.askResponse(request) }
+        let isConversation = self.kind.rawValue <= CallKind.converse.rawValue
+        if let refusal = isConversation ? self.readScan() : self.readOther() { return self.refuse(refusal) }
+        if isConversation, self.hasFormatFacts, let refusal = self.readFormatFacts() { return self.refuse(refusal) }
+        if let responses = self.responses, let id = responses.previousID { return self.findEarlier(id, responses) }
+        self.begin()
+    }
+
+    /// Finds who serves the call, and sends the first attempt on its way.
+    func begin() {
         guard let group = self.findGroup() else {
+            if let request = self.origin?.passThrough { return self.refuse(.noPassThrough(request.provider)) }
             guard !self.modelName.isEmpty else {
                 return self.refuse(
                     GatewayError(
@@ -133,6 +151,7 @@ final class Call {
             }
             return self.refuse(Admit.unknownModel(self.modelName, kind: self.kind))
         }
+        guard let group = self.pinned(group) else { return self.refuse(.conversationElsewhere) }
         self.group = group
         guard self.scan.mockResponse.count <= Self.mockResponseBytesMax else {
             return self.refuse(
@@ -145,7 +164,27 @@ final class Call {
                 String(decoding: $0[self.scan.user].prefix(Self.endUserBytesMax), as: UTF8.self)
             }
         }
+        if self.loop.keys.entities.hasTags { self.tags = self.findTags() }
+        if self.origin?.isDryRun ?? false { return self.explain(group) }
         self.admit(to: group)
+    }
+
+    private func readOther() -> GatewayError? {
+        self.kind == .passThrough ? self.readPassThrough() : self.readUnits()
+    }
+
+    /// Reads a JSON body. `nil`: the call may go on.
+    @inline(__always)
+    func readScan() -> GatewayError? {
+        switch self.body.withUnsafeReadableBytes({ JSONScanner.scanRequest($0) }) {
+        case .failure(let fault):
+            return GatewayError(
+                status: 400, type: "invalid_request_error", param: fault.param ?? "request_body", origin: .caller,
+                message: fault.message)
+        case .success(let scan):
+            self.scan = scan
+            return nil
+        }
     }
 
     /// What the key's owners say of this call.
@@ -159,6 +198,10 @@ final class Call {
 
     /// Sets `modelName` and finds the group that serves it. `nil`: none does, or no name was given.
     private func findGroup() -> TargetGroup? {
+        if let request = self.origin?.passThrough {
+            self.modelName = self.passThroughName(request)
+            return self.loop.passThroughGroup(request.provider, name: self.modelName)
+        }
         if let pathModel = self.origin?.model {
             self.modelName = pathModel
         } else if self.scan.model.isEmpty {
@@ -195,7 +238,7 @@ final class Call {
     /// The caller has gone: cancel what runs and settle it.
     func callerLeft() {
         switch self.phase {
-        case .starting, .pausing, .done, .connecting: break
+        case .starting, .resolving, .storing, .pausing, .done, .connecting: break
         case .admitting: self.loop.cancelAdmitting(self)
         case .waiting: self.target?.cancelWaiting(self)
         case .sent, .holding, .streaming, .relayingLarge:
@@ -224,6 +267,7 @@ final class Call {
 
     /// Looks at the attempt's deadlines.
     func tick(now: UInt64) {
+        if let responses = self.responses, self.tickResponse(responses, now: now) { return }
         guard let target = self.target else { return }
         let timeouts = self.loop.timeouts
         let total = self.scan.stream ? target.streamTimeout : target.totalTimeout

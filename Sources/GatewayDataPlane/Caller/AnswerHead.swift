@@ -45,7 +45,9 @@ enum AnswerHead {
             Self.appendCallHeaders(&writer, call)
             call.answerHeadBytes.withUnsafeReadableBytes { bytes in
                 Self.appendProviderHeaders(
-                    &writer, bytes: bytes, head: call.answerHead, isTranslated: call.translation != nil)
+                    &writer, bytes: bytes, head: call.answerHead,
+                    isTranslated: call.translation != nil && call.kind != .passThrough,
+                    isPassed: call.kind == .passThrough)
             }
             writer.append("\r\n")
         }
@@ -84,7 +86,8 @@ enum AnswerHead {
 
     /// The provider's headers as `llm_provider-*`; values were verified when the head was parsed.
     private static func appendProviderHeaders(
-        _ writer: inout RawWriter, bytes: UnsafeRawBufferPointer, head: ResponseHead, isTranslated: Bool
+        _ writer: inout RawWriter, bytes: UnsafeRawBufferPointer, head: ResponseHead, isTranslated: Bool,
+        isPassed: Bool
     ) {
         guard head.headBytes > 0 else { return }
         var headers = HeaderIterator(bytes, headBytes: head.headBytes)
@@ -94,7 +97,8 @@ enum AnswerHead {
             case .plain:
                 // The body is not the provider's any more.
                 if isTranslated, HeaderName.equals(bytes, name, "content-encoding") { continue }
-            case .prefixed: writer.append("llm_provider-")
+            // Clients of the provider's own look for its headers.
+            case .prefixed: if !isPassed { writer.append("llm_provider-") }
             }
             // A line as we would write it goes in one piece.
             if value.start == name.end + 2, Int(value.end) + 2 <= head.headBytes, bytes[Int(name.end) + 1] == 0x20,

@@ -79,7 +79,7 @@ final class CallerHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        self.output.attach(context, isPlain: !self.isTLS)
+        self.output.attach(context, isPlain: !self.isTLS, outbox: self.loop.outbox)
         self.stateSince = self.loop.nanoseconds()
         self.loop.add(self)
     }
@@ -112,7 +112,10 @@ final class CallerHandler: ChannelDuplexHandler {
         }
     }
 
-    func close() { self.context?.close(promise: nil) }
+    func close() {
+        self.output.flush()
+        self.context?.close(promise: nil)
+    }
 
     /// The pod is going down: idle connections end at once, others after their answer.
     func drain() {
@@ -440,9 +443,25 @@ final class CallerHandler: ChannelDuplexHandler {
             ErrorAnswer.bytes(
                 error, persistence: Persistence(keepsAlive: call.keepsAlive, isHTTP11: call.isHTTP11),
                 requestID: call.requestID, attempts: call.attempt, dateLine: self.loop.dateLine,
-                extraLines: call.rateLines, format: call.kind.errorFormat))
+                extraLines: call.rateLines, format: call.errorFormat))
         call.answerHead.status = error.status
         self.finishAnswer(for: call, keepsAlive: call.keepsAlive)
+    }
+
+    /// The control plane answers in the call's place.
+    /// - Parameter body: of `POST /utils/admission`.
+    func explain(_ call: Call, body: String) {
+        guard case .inCall(let current) = self.state, current === call else { return }
+        self.releaseBody(of: call)
+        self.loop.recycle(&call.body)
+        self.controlID += 1
+        self.state = .inControl(id: self.controlID, isHead: false)
+        self.stateSince = self.loop.nanoseconds()
+        self.handOver(
+            ControlRequest(
+                method: "POST", path: "/utils/admission", query: nil, headers: [("content-type", "application/json")],
+                body: Array(body.utf8), credential: call.key.record.digest),
+            persistence: Persistence(keepsAlive: call.keepsAlive, isHTTP11: call.isHTTP11), isHead: false)
     }
 
     func finishAnswer(for call: Call, keepsAlive: Bool) {
@@ -489,6 +508,7 @@ final class CallerHandler: ChannelDuplexHandler {
         self.stateSince = self.loop.nanoseconds()
         self.input = ByteBuffer()
         self.resumeReading()
+        self.output.flush()
         self.context?.close(mode: .output, promise: nil)
     }
 

@@ -76,8 +76,8 @@ final class PendingRequest {
     ) -> Beginning {
         bytes.withUnsafeReadableBytes { raw in
             let configuration = loop.configuration
-            if head.method == .post, case .call(let kind, let path) = Endpoint.find(raw, target: head.target) {
-                errorFormat = kind.errorFormat
+            if case .call(let kind, let path) = Endpoint.find(raw, head: head, keepsResponses: loop.archive != nil) {
+                errorFormat = path.isInvoke ? .bedrock : path.format ?? kind.errorFormat
                 let entry: KeyEntry
                 switch Authenticate.entry(
                     raw, head: head, kind: kind, keys: loop.keys,
@@ -95,10 +95,32 @@ final class PendingRequest {
                     guard let decoded = percentDecoded(raw[path.model]) else { return .refused(.badPath) }
                     model = decoded
                 }
-                let carried = kind == .messages ? Self.carriedLines(raw, head: head) : []
+                let carried = kind == .messages && !path.isInvoke ? Self.carriedLines(raw, head: head) : []
                 var origin: CallOrigin?
-                if model != nil || !carried.isEmpty {
-                    origin = CallOrigin(model: model, stream: path.stream, carriedLines: carried)
+                var passThrough: PassThroughRequest?
+                var response: ResponseRequest?
+                do throws(GatewayError) {
+                    if kind == .passThrough {
+                        passThrough = try PassThroughRequest.read(
+                            raw, head: head, provider: path.provider, rest: path.rest,
+                            secret: Authenticate.secret(raw, head: head, kind: kind))
+                    } else if let action = path.responseAction {
+                        response = try ResponseRequest(
+                            action: action, id: raw[path.responseID], query: raw[path.rest])
+                    }
+                } catch {
+                    return .refused(error)
+                }
+                let formType = kind.takesForm ? Self.formType(raw, head: head) : []
+                let isDryRun = !head.dryRun.isEmpty && !HeaderName.equals(raw, head.dryRun, "false")
+                let isPlain =
+                    model == nil && path.format == nil && carried.isEmpty && !path.isCounting && response == nil
+                if !isPlain || !formType.isEmpty || passThrough != nil || !head.tags.isEmpty || isDryRun {
+                    origin = CallOrigin(
+                        model: model, stream: path.stream, format: path.format, embedding: path.embedding,
+                        isInvoke: path.isInvoke, isCounting: path.isCounting, carriedLines: carried,
+                        formType: formType, passThrough: passThrough, response: response,
+                        tags: NamedTags.inHeader(raw[head.tags]), isDryRun: isDryRun)
                 }
                 return .begun(
                     PendingRequest(
@@ -132,6 +154,11 @@ final class PendingRequest {
             lines += Array(bytes[name]) + Array(": ".utf8) + Array(bytes[value]) + Array("\r\n".utf8)
         }
         return hasVersion ? lines : []
+    }
+
+    /// Empty: the body is no form.
+    private static func formType(_ bytes: UnsafeRawBufferPointer, head: RequestHead) -> [UInt8] {
+        HeaderName.hasPrefix(bytes, head.contentType, "multipart/") ? Array(bytes[head.contentType]) : []
     }
 
     private static func bodyRefusal(_ head: RequestHead, bytes: UnsafeRawBufferPointer, bytesMax: Int) -> GatewayError?

@@ -15,7 +15,8 @@ extension Call {
         let now = self.loop.nanoseconds()
         let rules = self.path
         if let refusal = Admit.refusal(
-            of: self.key, path: rules, kind: self.kind, model: self.modelName, group: group.name)
+            of: self.key, path: rules, kind: self.kind, route: self.origin?.passThrough?.route, model: self.modelName,
+            group: group.name)
         {
             return self.refuse(refusal)
         }
@@ -32,7 +33,7 @@ extension Call {
             return self.beginAttempt()
         }
         // Most keys: nothing to look up, nothing to keep.
-        if rules.terms.isEmpty, self.endUser == nil { return self.beginAttempt() }
+        if rules.terms.isEmpty, self.endUser == nil, self.tags.isEmpty { return self.beginAttempt() }
         self.admissionPaths = gate.paths(of: self.key, rules: rules, at: now)
         self.admittingSince = now
         self.reserve(gate, at: now, isLastTry: false)
@@ -40,7 +41,7 @@ extension Call {
 
     /// How long a call waits where there may well be room: the store has not answered yet about the budget or limit, or
     /// had enough when it did. Nanoseconds.
-    private static let lateAnswerPatience: UInt64 = 3_000_000_000
+    static let lateAnswerPatience: UInt64 = 3_000_000_000
 
     private func reserve(_ gate: AdmissionGate, at now: UInt64, isLastTry: Bool) {
         guard let paths = self.admissionPaths, let group = self.group else { return }
@@ -48,26 +49,38 @@ extension Call {
         let ofModel =
             paths.hasModelTerms ? gate.path(of: paths, model: self.modelName, group: group.name, at: now) : nil
         let ofCustomer = self.endUser.flatMap { gate.path(customer: $0, at: now, now: time) }
-        if paths.base.isEmpty, ofModel?.isEmpty ?? true, ofCustomer == nil { return self.beginAttempt() }
+        let ofTags = self.tags.isEmpty ? [] : self.tags.compactMap { gate.path(tag: $0, at: now, now: time) }
+        if paths.base.isEmpty, ofModel?.isEmpty ?? true, ofCustomer == nil, ofTags.isEmpty {
+            return self.beginAttempt()
+        }
         var ticket = AdmissionTicket()
-        let isStrict = paths.base.isStrict || ofModel?.isStrict ?? false || ofCustomer?.isStrict ?? false
+        let isStrict =
+            paths.base.isStrict || ofModel?.isStrict ?? false || ofCustomer?.isStrict ?? false
+            || ofTags.contains { $0.isStrict }
         let demand = self.demand(gate, paths, group, isStrict: isStrict)
-        var verdict = ticket.admit(paths.base, demand, now: time, at: now, hasWaited: isLastTry)
+        var rates = LeastRates()
+        var verdict = ticket.admit(paths.base, demand, now: time, at: now, hasWaited: isLastTry, rates: &rates)
         if case .admitted = verdict, let ofModel {
-            verdict = ticket.admit(ofModel, demand, now: time, at: now, hasWaited: isLastTry)
+            verdict = ticket.admit(ofModel, demand, now: time, at: now, hasWaited: isLastTry, rates: &rates)
         }
         if case .admitted = verdict, let ofCustomer {
-            verdict = ticket.admit(ofCustomer, demand, now: time, at: now, hasWaited: isLastTry)
+            verdict = ticket.admit(ofCustomer, demand, now: time, at: now, hasWaited: isLastTry, rates: &rates)
+        }
+        for path in ofTags {
+            guard case .admitted = verdict else { break }
+            verdict = ticket.admit(path, demand, now: time, at: now, hasWaited: isLastTry, rates: &rates)
         }
         switch verdict {
         case .admitted:
-            guard gate.registry.isTrusted(at: now) else {
+            guard gate.registry.isTrusted(at: now) || !ticket.binds else {
                 ticket.abandon()
                 return self.refuse(.budgetStoreAway)
             }
             self.ticket = ticket
-            let rates = ticket.leastRates(now: time)
-            if !rates.isEmpty { self.rateLines = RateHeaders.lines(rates, now: time) }
+            if !rates.isEmpty {
+                let lines = RateHeaders.lines(rates, now: time)
+                self.rateLines = self.rateLines.isEmpty ? lines : lines + self.rateLines
+            }
             self.beginAttempt()
         case .waits(let account):
             // Without an answer nobody knows whether anything is left; the first one may take longer.
@@ -79,8 +92,11 @@ extension Call {
             self.phase = .admitting
             if mayWait, self.loop.enqueue(admitting: self) { return }
             if isUnknown { return self.refuse(.budgetStoreAway) }
+            if self.clampOutput(to: account, group) { return self.reserve(gate, at: now, isLastTry: true) }
             self.refuse(by: account, demand, at: now)
-        case .refused(let account): self.refuse(by: account, demand, at: now)
+        case .refused(let account):
+            if self.clampOutput(to: account, group) { return self.reserve(gate, at: now, isLastTry: isLastTry) }
+            self.refuse(by: account, demand, at: now)
         }
     }
 
@@ -88,6 +104,7 @@ extension Call {
     func admitAgain(isLastTry: Bool) {
         guard case .admitting = self.phase, let gate = self.loop.gate else { return }
         self.phase = .starting
+        if self.picking?.waits == true { return self.pickAgain(isLastTry: isLastTry) }
         self.reserve(gate, at: self.loop.nanoseconds(), isLastTry: isLastTry)
     }
 
@@ -133,52 +150,71 @@ extension Call {
     private func demand(
         _ gate: AdmissionGate, _ paths: AdmissionGate.KeyPaths, _ group: TargetGroup, isStrict: Bool
     ) -> CallDemand {
-        let choices = max(1, min(self.scan.choiceCount, 128))
         var demand = CallDemand(costMax: 0, costExpected: 0, inputTokens: 0, outputTokens: 0)
-        for target in group.targets {
-            var usage = TokenUsage(
-                input: target.figures.inputTokens(bytes: self.scan.inputTextBytes),
-                output: self.kind == .embedding
-                    ? 0
-                    : gate.expectedOutput(paths, model: self.modelName)
-                        ?? Int64(target.figures.expectedOutputTokens))
-            if self.scan.maxTokens >= 0 { usage.output = min(usage.output, self.scan.maxTokens) }
-            usage.output *= choices
-            demand.inputTokens = max(demand.inputTokens, usage.input)
-            demand.outputTokens = max(demand.outputTokens, usage.output)
-            guard let price = target.deployment.priceBox else { continue }
-            demand.costExpected = max(demand.costExpected, price.cost(of: usage, tier: .standard).rawValue)
-            if isStrict {
-                demand.costMax = max(demand.costMax, self.costMax(target, price, choices: choices))
-            }
+        if self.isCounting { return demand }
+        let hasOutput = self.kind != .embedding && self.meter == nil
+        let learned = hasOutput ? gate.expectedOutput(paths, model: self.modelName) : 0
+        for target in group.targets { demand.grow(to: self.demand(at: target, learned: learned, isStrict: isStrict)) }
+        return demand
+    }
+
+    /// - Parameter learned: output tokens that calls of the key and model use. `nil`: nothing has been learned yet.
+    func demand(at target: Target, learned: Int64?, isStrict: Bool) -> CallDemand {
+        if let meter = self.meter { return self.demand(of: meter, at: target, isStrict: isStrict) }
+        let choices = max(1, min(self.scan.choiceCount, 128))
+        var usage = TokenUsage(
+            input: target.figures.inputTokens(bytes: self.scan.inputTextBytes),
+            output: self.kind == .embedding ? 0 : learned ?? Int64(target.figures.expectedOutputTokens))
+        if self.scan.maxTokens >= 0 { usage.output = min(usage.output, self.scan.maxTokens) }
+        usage.output *= choices
+        var demand = CallDemand(
+            costMax: 0, costExpected: 0, inputTokens: usage.input, outputTokens: usage.output)
+        guard let price = target.deployment.priceBox else { return demand }
+        demand.costExpected = price.cost(of: usage, tier: .standard).rawValue
+        if isStrict { demand.costMax = self.costMax(target, price, choices: choices) }
+        return demand
+    }
+
+    private func demand(of meter: CallMeter, at target: Target, isStrict: Bool) -> CallDemand {
+        let expected = self.metered(meter, at: target)
+        var demand = CallDemand(
+            costMax: 0, costExpected: max(0, expected.cost?.rawValue ?? 0), inputTokens: expected.usage.input,
+            outputTokens: expected.usage.output)
+        if isStrict {
+            demand.costMax =
+                meter.costMax(
+                    at: target.deployment, bodyBytes: self.body.readableBytes,
+                    outputTokensCap: self.loop.configuration.outputTokensCap
+                ).rawValue
         }
         return demand
     }
 
     /// Every token is made of a byte of the body at least. What the body only points to has no such bound, so a model's
     /// own bound on its input stands in where the body may point to something.
-    private func costMax(_ target: Target, _ price: PriceBox, choices: Int64) -> Int64 {
+    func costMax(_ target: Target, _ price: PriceBox, choices: Int64, output: Int64? = nil) -> Int64 {
         let bytes = Int64(self.body.readableBytes)
         let modelInput = price.price.maxInputTokens ?? .max
         var input = min(bytes, modelInput)
-        if self.body.withUnsafeReadableBytes({ Admit.mayPointElsewhere($0, kind: self.kind) }) {
+        if self.body.withUnsafeReadableBytes({ Admit.mayPointElsewhere($0, isOther: self.hasFormatFacts) }) {
             input = price.price.maxInputTokens ?? max(bytes, Admit.inputTokensCap)
         }
         guard self.kind != .embedding else {
             return price.costMax(inputTokens: input, outputTokens: 0).rawValue
         }
         let cap = price.price.maxOutputTokens ?? Int64(self.loop.configuration.outputTokensCap)
-        let output = self.scan.maxTokens >= 0 ? self.scan.maxTokens : cap
+        let output = output ?? (self.scan.maxTokens >= 0 ? self.scan.maxTokens : cap)
         return price.costMax(inputTokens: input, outputTokens: min(output, 1 << 40) * choices).rawValue
     }
 
     // MARK: what it has used
 
     func charge(_ event: UsageEvent, sequence: Int64) {
+        let charge = CallCharge(
+            cost: event.cost, inputTokens: event.usage.input, outputTokens: event.usage.output)
+        if self.picking != nil { self.settleAtDeployment(charge, sequence: sequence) }
         guard self.ticket != nil else { return }
-        self.ticket?.charge(
-            CallCharge(cost: event.cost, inputTokens: event.usage.input, outputTokens: event.usage.output),
-            sequence: sequence)
+        self.ticket?.charge(charge, sequence: sequence)
         guard event.outcome == .finished, event.usage.output > 0, let gate = self.loop.gate,
             let paths = self.admissionPaths
         else { return }
@@ -215,8 +251,8 @@ enum Admit {
     private static let escape: StaticString = "u00"
 
     /// Whether the body has parts whose tokens are not in it: images, files and audio by address or identifier.
-    static func mayPointElsewhere(_ body: UnsafeRawBufferPointer, kind: CallKind) -> Bool {
-        let isOther = kind.rawValue > CallKind.embedding.rawValue
+    /// - Parameter isOther: the body is of another format than OpenAI's chat.
+    static func mayPointElsewhere(_ body: UnsafeRawBufferPointer, isOther: Bool) -> Bool {
         func matches(_ text: StaticString, at index: Int) -> Bool {
             index + text.utf8CodeUnitCount <= body.count
                 && (0..<text.utf8CodeUnitCount).allSatisfy { body[index + $0] == text.utf8Start[$0] }
@@ -246,11 +282,11 @@ enum Admit {
     /// `nil`: admitted.
     /// - Parameter path: what the key's owners say.
     static func refusal(
-        of key: KeyEntry, path: AdmissionPath, kind: CallKind, model: String, group: String
+        of key: KeyEntry, path: AdmissionPath, kind: CallKind, route: String?, model: String, group: String
     ) -> GatewayError? {
         if let refusal = path.refusal { return refusal }
-        if !key.rules.routes.allowsAllCalls, !key.rules.routes.allows(kind.route, family: .call) {
-            return key.rules.routes.refusal(of: kind.path)
+        if !key.rules.routes.allowsAllCalls, !key.rules.routes.allows(route ?? kind.route, family: .call) {
+            return key.rules.routes.refusal(of: route ?? kind.path)
         }
         return path.refusal(ofModel: model, group: group)
     }

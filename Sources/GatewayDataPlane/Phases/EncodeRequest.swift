@@ -47,8 +47,14 @@ enum EncodeRequest {
 
     /// The request in pieces: its head with small pieces of the body, and slices of the large ones.
     static func parts(call: Call, target: Target, edits: [Edit]) -> Parts {
-        Self.parts(
-            head: target.deployment.requestHeads[Int(call.kind.rawValue)], body: call.body, edits: edits,
+        let deployment = target.deployment
+        let head = deployment.requestHeads[Int(call.kind.rawValue)]
+        guard deployment.credentials != nil else {
+            return Self.parts(head: head, body: call.body, edits: edits, loop: call.loop)
+        }
+        let last = Array("content-length: ".utf8)
+        return Self.parts(
+            head: Array(head.dropLast(last.count)) + deployment.bearerLine + last, body: call.body, edits: edits,
             loop: call.loop)
     }
 

@@ -9,7 +9,12 @@ extension Call {
     func beginAttempt() {
         guard let group = self.group else { return }
         let now = self.loop.nanoseconds()
+        if group.isBound { return self.beginBoundAttempt(in: group, now: now) }
         let index = group.pick(random: self.loop.random.next(), now: now, tried: self.triedTargets)
+        self.beginAttempt(at: index, of: group, now: now)
+    }
+
+    func beginAttempt(at index: Int, of group: TargetGroup, now: UInt64) {
         if group.targets.count > 1 { self.triedTargets.insert(index) }
         let target = group.targets[index]
         self.target = target
@@ -43,9 +48,15 @@ extension Call {
     func gotNoPlace(_ error: GatewayError) {
         self.attempt -= 1
         self.attemptsInGroup -= 1
+        self.leaveDeployment()
         if let group = self.group, self.triedTargets.count < group.targets.count, group.targets.count > 1 {
             return self.beginFurtherAttempt()
         }
+        self.fallBackOrRefuse(error)
+    }
+
+    /// The groups that this one falls back to, then the caller gets `error`.
+    func fallBackOrRefuse(_ error: GatewayError) {
         guard self.groupsLeft > 0 else { return self.refuse(error) }
         self.fallBack(error)
     }
@@ -64,19 +75,39 @@ extension Call {
     }
 
     private func connect(to target: Target, now: UInt64) {
-        if let answer = self.builtInAnswer(of: target) { return self.answerBuiltIn(answer, target: target) }
-        guard let pool = target.pool else { return }
+        if self.isCounting {
+            guard self.prepareCount(at: target), self.hasCredential(for: target) else { return }
+            return self.openConnection(to: target, now: now)
+        }
+        if let answer = self.builtInAnswer(of: target) {
+            guard self.meter == nil else { return self.refuse(.noBuiltInAnswer(self.kind)) }
+            return self.answerBuiltIn(answer, target: target)
+        }
+        self.meter?.beginAttempt()
+        guard target.pool != nil else { return }
         guard target.deployment.supportedKinds & (1 << self.kind.rawValue) != 0 else {
             return self.refuse(
                 GatewayError(
                     status: 400, type: "invalid_request_error", param: "model", origin: .caller,
                     message: "\(target.deployment.provider.name) does not serve \(self.kind.path). Use another model."))
         }
-        if target.deployment.plainKinds & (1 << self.kind.rawValue) == 0 {
+        if self.origin?.passThrough != nil {
+            self.beginPassThrough(at: target)
+        } else if self.kind == .embedding {
+            guard self.prepareEmbedding(at: target) else { return }
+        } else if target.deployment.plainKinds & (1 << self.kind.rawValue) == 0
+            || self.origin?.format != nil
+        {
             guard self.translateRequest(for: target) else { return }
         } else if self.attempt > 0 {
             self.translation = nil
         }
+        guard self.hasCredential(for: target) else { return }
+        self.openConnection(to: target, now: now)
+    }
+
+    func openConnection(to target: Target, now: UInt64) {
+        guard let pool = target.pool else { return }
         if let connection = pool.take(now: now) {
             self.send(to: target, on: connection)
         } else {
@@ -98,22 +129,44 @@ extension Call {
         self.attemptStartedAt = self.loop.nanoseconds()
         guard self.recordIntent(to: target) else { return }
         self.settle(.connectFailed, status: 0, reported: nil, contentBytes: 0)
-        self.attemptFailed(
-            .connectFailed, status: 0, retryAfter: nil,
-            error: GatewayError(
-                status: 503, type: "api_connection_error", origin: .upstream,
-                message: "The provider could not be reached. Try again later."))
+        self.attemptFailed(.connectFailed, status: 0, retryAfter: nil, error: .unreachable)
     }
 
     private func send(to target: Target, on connection: UpstreamConnection) {
         self.attemptStartedAt = self.loop.nanoseconds()
         guard self.recordIntent(to: target) else { return connection.becomeIdle() }
         let deployment = target.deployment
+        if let request = self.origin?.response {
+            self.phase = .sent
+            self.upstream = connection
+            var parts = self.responseParts(request, to: target)
+            return connection.begin(self, parts: &parts)
+        }
+        if let request = self.origin?.passThrough {
+            self.asksForUsage = false
+            self.phase = .sent
+            self.upstream = connection
+            var parts = self.passThroughParts(request, to: target)
+            return connection.begin(self, parts: &parts)
+        }
         if let translation = self.translation {
             self.asksForUsage = false
             self.phase = .sent
             self.upstream = connection
             var parts = self.translatedParts(translation, to: target)
+            return connection.begin(self, parts: &parts)
+        }
+        if let embedding = self.embedding {
+            self.asksForUsage = false
+            self.phase = .sent
+            self.upstream = connection
+            var parts = self.embeddingParts(embedding, to: target)
+            return connection.begin(self, parts: &parts)
+        }
+        if let meter = self.meter {
+            self.phase = .sent
+            self.upstream = connection
+            var parts = self.unitParts(meter, to: target)
             return connection.begin(self, parts: &parts)
         }
         self.asksForUsage = EncodeRequest.asksForUsage(deployment, kind: self.kind, scan: self.scan)
@@ -127,13 +180,17 @@ extension Call {
 
     /// Makes the attempt durable before its first byte is sent. `false`: refused, because it cannot be.
     func recordIntent(to target: Target) -> Bool {
-        let expected = self.expectedUsage(target)
+        // Counting uses nothing, so there is nothing to settle.
+        if self.isCounting { return true }
+        let metered = self.meter.map { self.metered($0, at: target) }
+        let expected = metered?.usage ?? self.expectedUsage(target)
         let intent = UsageIntent(
             requestID: self.requestID, attempt: UInt8(clamping: self.attempt), payer: self.key.payer,
             route: target.deployment.route, kind: self.kind, isStream: self.scan.stream,
             startedAt: self.loop.wallTime(atNanoseconds: self.attemptStartedAt), orphanUsage: expected,
-            orphanCost: target.deployment.priceBox?.cost(of: expected, tier: .standard) ?? .zero,
-            isUnpriced: target.deployment.priceBox == nil)
+            orphanCost: metered.map { $0.cost ?? .zero }
+                ?? target.deployment.priceBox?.cost(of: expected, tier: .standard) ?? .zero,
+            isUnpriced: metered.map { $0.cost == nil } ?? (target.deployment.priceBox == nil))
         do {
             try self.loop.journal.recordIntent(intent)
             self.isSettled = false
@@ -166,6 +223,8 @@ extension Call {
         self.upstream = nil
         self.cool(after: outcome, status: status)
         self.leavePlace()
+        // Nobody knows what a second request would do at a path of the provider's own.
+        if self.kind == .passThrough || self.origin?.response != nil { return self.giveUp(error) }
         let decision = self.loop.snapshot.retry.decide(
             after: outcome, status: status, attemptsInGroup: self.attemptsInGroup, answerBegan: self.answerBegan,
             groupsLeft: self.groupsLeft)
@@ -213,7 +272,8 @@ extension Call {
         while !self.fallbacksLeft.isEmpty {
             let name = self.fallbacksLeft.removeFirst()
             self.groupsTried += 1
-            guard let group = self.loop.targetGroup(name), self.path.allows(name) else { continue }
+            guard let found = self.loop.targetGroup(name), self.path.allows(name), let group = self.pinned(found)
+            else { continue }
             self.group = group
             self.triedTargets = []
             self.attemptsInGroup = 0
@@ -230,4 +290,11 @@ extension Call {
             self.refuse(error)
         }
     }
+}
+
+extension GatewayError {
+    /// No connection, or none that lasted until the request could be sent.
+    static let unreachable = GatewayError(
+        status: 503, type: "api_connection_error", origin: .upstream,
+        message: "The provider could not be reached. Try again later.")
 }

@@ -13,8 +13,9 @@ extension Call {
         self.lastReadAt = self.firstByteAt
         self.answerHead = head
         self.answerHeadBytes = bytes
+        if let meter = self.meter { return self.startUnitAnswer(meter, head) }
         let isStream = self.translation.map { self.isTranslatedStream(head, bytes: bytes, $0) } ?? head.isEventStream
-        if isStream, !head.hasNoBody, (200..<300).contains(head.status) {
+        if isStream, !head.hasNoBody, (200..<300).contains(head.status), self.origin?.response == nil {
             self.startStream()
         } else {
             self.phase = .holding
@@ -69,6 +70,9 @@ extension Call {
             error = GatewayError(
                 status: 502, type: "upstream_error", origin: .upstream,
                 message: "The provider closed the connection before its answer was complete.")
+        case .unsent:
+            outcome = .connectFailed
+            error = .unreachable
         case .invalid(let fault):
             outcome = .responseInvalid
             error = GatewayError(
@@ -99,6 +103,8 @@ extension Call {
         let hasHead = self.outgoingHead.readableBytes > 0
         let hasBody = self.outgoing.readableBytes > 0
         guard hasHead || hasBody else { return }
+        // The end of an answer that is being stored.
+        if let responses = self.responses, responses.isHolding { return }
         self.answerBegan = true
         if hasHead, hasBody {
             self.caller.write(self.outgoingHead, self.outgoing)
@@ -133,7 +139,12 @@ extension Call {
         }
         guard self.held.readableBytes > self.loop.configuration.answerHeldBytesMax else { return }
         if (200..<300).contains(self.answerHead.status) {
-            if self.translation != nil { return self.upstreamFailedTooLarge() }
+            if self.kind == .passThrough {
+                // What goes on as it is needs not be whole to be metered.
+                self.translation?.beginLarge()
+            } else if self.translation != nil || self.embedding?.isStraight == false {
+                return self.upstreamFailedTooLarge()
+            }
             self.startLarge()
         } else {
             // An error text of that size is no error text: the refusal stands, its words do not.
@@ -148,7 +159,10 @@ extension Call {
     private func answerHeld() {
         let status = self.answerHead.status
         guard (200..<300).contains(status) else { return self.answerRefused(status: status) }
+        if self.isCounting { return self.answerCount() }
         if let translation = self.translation { return self.answerTranslated(translation) }
+        if let embedding = self.embedding { return self.answerEmbedding(embedding) }
+        if let meter = self.meter { return self.answerUnits(meter) }
         let scan = self.held.withUnsafeReadableBytes { JSONScanner.scanAnswer($0) }
         var contentBytes = 0
         // With usage the text is counted for learning only, of which some calls give enough.
@@ -168,6 +182,7 @@ extension Call {
     /// - Parameter failure: what it said inside an answer of status 2xx. `nil`: its status says it.
     func answerRefused(status: Int, failure: ProviderFailure? = nil) {
         self.settle(.upstreamRefused, status: status, reported: nil, contentBytes: 0)
+        self.noteRefusedCredential(status: status)
         var retryAfter = self.answerHeadBytes.withUnsafeReadableBytes { bytes in
             Int(String(decoding: bytes[self.answerHead.retryAfter], as: UTF8.self)).map { max(0, min($0, 86_400)) }
         }
@@ -198,9 +213,13 @@ extension Call {
     func answerUpstreamError(_ error: GatewayError) {
         self.phase = .done
         if self.answerHead.status == 401 { return self.caller.answer(.credentialsRefused, for: self) }
-        if let translation = self.translation, !translation.isStraight {
-            return self.answerTranslatedError(translation, error)
+        // Clouds that serve Anthropic's format have errors of their own.
+        let isElsewhere = self.target?.deployment.provider.anthropicVersionInBody != nil
+        if let translation = self.translation, !translation.isStraight || isElsewhere {
+            return self.answerTranslatedError(error)
         }
+        if let embedding = self.embedding, !embedding.isStraight { return self.answerTranslatedError(error) }
+        if self.kind == .passThrough { return self.caller.answer(held: self.held, for: self) }
         guard self.answerHead.status >= 400,
             self.held.getInteger(at: self.held.readerIndex, as: UInt8.self) == UInt8(ascii: "{")
         else {
@@ -218,11 +237,17 @@ extension Call {
         self.upstreamFailed(.answerTooLarge)
     }
 
-    private func startLarge() {
+    func startLarge() {
         self.phase = .relayingLarge
-        var scanner = StreamingUsageScanner()
-        self.held.withUnsafeReadableBytes { scanner.feed($0) }
-        self.largeUsage = scanner
+        if let meter = self.meter {
+            self.held.withUnsafeReadableBytes { meter.feed($0) }
+        } else if let translation = self.translation {
+            self.held.withUnsafeReadableBytes { translation.feedLarge($0) }
+        } else {
+            var scanner = StreamingUsageScanner()
+            self.held.withUnsafeReadableBytes { scanner.feed($0) }
+            self.largeUsage = scanner
+        }
         self.largeBytes = self.held.readableBytes
         var head = self.loop.buffer(capacity: AnswerHead.bytesMax(for: self))
         let length = self.answerHead.isChunked ? nil : self.answerHead.contentLength
@@ -236,7 +261,11 @@ extension Call {
     }
 
     private func relayLarge(_ payload: ByteBuffer) {
-        payload.withUnsafeReadableBytes { self.largeUsage?.feed($0) }
+        payload.withUnsafeReadableBytes {
+            self.largeUsage?.feed($0)
+            self.meter?.feed($0)
+            self.translation?.feedLarge($0)
+        }
         self.largeBytes += payload.readableBytes
         self.writeLarge(payload)
     }
@@ -254,10 +283,17 @@ extension Call {
 
     private func largeEnded(byClose: Bool) {
         let reported = self.largeUsage?.usage
+        self.translation?.endLarge()
         // Its bytes are no measure of its text, so nothing is learned from them where usage was reported.
+        // An event stream without a length ends with an event that says so.
+        if byClose, let meter = self.meter, meter.isEventStream, !meter.answer.sawLastEvent, !meter.answer.hasError {
+            return self.upstreamFailed(.cut)
+        }
         self.settle(
-            self.largeUsage?.hasError == true ? .upstreamRefused : .finished, status: self.answerHead.status,
-            reported: reported, contentBytes: reported == nil ? self.largeContentBytes : 0)
+            self.meter.map { self.largeOutcome($0) }
+                ?? (self.largeUsage?.hasError == true ? .upstreamRefused : .finished), status: self.answerHead.status,
+            reported: reported,
+            contentBytes: reported == nil && self.translation?.usage == nil ? self.largeContentBytes : 0)
         self.leavePlace()
         self.phase = .done
         if self.answersChunked { self.caller.write(ByteBuffer(staticString: "0\r\n\r\n")) }

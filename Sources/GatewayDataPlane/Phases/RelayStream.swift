@@ -3,8 +3,8 @@ import GatewayWire
 import Glibc
 import NIOCore
 
-/// An event stream on its way to the caller. Whole events are forwarded as they arrive; the bytes of an event that is
-/// not whole wait for the rest, so that a cut never leaves half an event.
+/// A stream on its way to the caller as it is. Whole events (or frames, or lines) are forwarded as they arrive; the
+/// bytes of one that is not whole wait for the rest, so that a cut never leaves half an event.
 package struct StreamRelay {
     /// Room before the payload for a chunk's size line.
     package static let sizeBytes = 10
@@ -14,11 +14,15 @@ package struct StreamRelay {
     package var pending = ByteBuffer()
     /// Usage was asked for by us: the event that carries nothing else is kept from the caller.
     package let dropsUsageEvents: Bool
+    private let framing: StreamFraming
+    private let eventBytesMax: Int
     /// The last event ended in a CR whose LF may still come; and whether it was kept from the caller.
     private var endsInCarriageReturn = false
     private var droppedLast = false
 
-    package init(dropsUsageEvents: Bool, eventBytesMax: Int) {
+    package init(dropsUsageEvents: Bool, eventBytesMax: Int, framing: StreamFraming = .serverSentEvents) {
+        self.framing = framing
+        self.eventBytesMax = eventBytesMax
         self.scanner = EventStreamScanner(eventBytesMax: eventBytesMax)
         self.dropsUsageEvents = dropsUsageEvents
     }
@@ -45,6 +49,7 @@ package struct StreamRelay {
     /// Reads the payload from `base` on, and keeps in `out` only what may go to the caller.
     /// - Returns: a fault when an event is too large.
     mutating func close(_ out: inout ByteBuffer, from base: Int) -> EventStreamFault? {
+        guard self.framing == .serverSentEvents else { return self.closeFrames(&out) }
         var eventStart = Self.sizeBytes
         var removed: Range<Int>?
         var removedBefore: [Range<Int>] = []
@@ -89,6 +94,39 @@ package struct StreamRelay {
     }
 }
 
+/// Streams that are cut otherwise than into server-sent events.
+extension StreamRelay {
+    /// Takes out of `out` what is no frame, and all behind it.
+    /// - Returns: whether there was such a thing: the stream cannot go on.
+    func cutBroken(_ out: inout ByteBuffer) -> Bool {
+        guard self.framing == .awsEventStream else { return false }
+        let (bytes, isBroken) = out.withUnsafeReadableBytes {
+            AWSEventStream.wholeFrames(UnsafeRawBufferPointer(rebasing: $0[Self.sizeBytes...]))
+        }
+        if isBroken { out.moveWriterIndex(to: Self.sizeBytes + bytes) }
+        return isBroken
+    }
+
+    private func wholeBytes(_ out: ByteBuffer) -> Int {
+        out.withUnsafeReadableBytes { bytes in
+            let payload = UnsafeRawBufferPointer(rebasing: bytes[Self.sizeBytes...])
+            // An array that is cut is none, wherever that is; and it may have no line end at all.
+            if self.framing == .jsonArray { return payload.count }
+            if self.framing == .awsEventStream { return AWSEventStream.wholeFrames(payload).bytes }
+            return payload.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+        }
+    }
+
+    private mutating func closeFrames(_ out: inout ByteBuffer) -> EventStreamFault? {
+        let end = Self.sizeBytes + self.wholeBytes(out)
+        let rest = out.writerIndex - end
+        guard rest <= self.eventBytesMax else { return .eventTooLarge }
+        if rest > 0, let bytes = out.getSlice(at: end, length: rest) { self.pending.writeImmutableBuffer(bytes) }
+        out.moveWriterIndex(to: end)
+        return nil
+    }
+}
+
 extension ByteBuffer {
     /// Closes the gap that `range` (absolute indexes) leaves.
     mutating func removeBytes(_ range: Range<Int>) {
@@ -112,7 +150,9 @@ extension Call {
         self.loop.recycle(&self.body)
         self.translation?.beginStream()
         if self.translation?.isStraight ?? true {
-            self.stream = StreamRelay(dropsUsageEvents: self.asksForUsage, eventBytesMax: Self.eventBytesMax)
+            self.stream = StreamRelay(
+                dropsUsageEvents: self.asksForUsage, eventBytesMax: Self.eventBytesMax,
+                framing: self.translation?.sourceFraming ?? .serverSentEvents)
         }
         var head = self.loop.buffer(capacity: AnswerHead.bytesMax(for: self))
         AnswerHead.write(to: &head, for: self, status: self.answerHead.status, length: nil)
@@ -139,20 +179,25 @@ extension Call {
 
     /// Takes `out`, which `openRelay` gave, and which is empty afterwards or of no more use.
     func relay(_ out: inout ByteBuffer, from base: Int) {
+        let isBroken = self.translation?.isStraight == true && self.stream?.cutBroken(&out) == true
         if let translation = self.translation {
             guard translation.isStraight else { return self.relayTranslated(&out, translation) }
             out.withUnsafeReadableBytes {
-                self.readStraight(UnsafeRawBufferPointer(rebasing: $0[base...]), translation)
+                self.readStraight(UnsafeRawBufferPointer(rebasing: $0[min(base, $0.count)...]), translation)
             }
         }
-        if self.stream?.close(&out, from: base) != nil {
-            let upstream = self.upstream
-            upstream?.cancel()
-            return self.upstreamFailed(.eventTooLarge)
-        }
+        if self.stream?.close(&out, from: base) != nil { return self.endStream(.eventTooLarge) }
         if self.translation == nil, self.stream?.scanner.sawDone == true, !self.isSettled { self.settleStream() }
-        guard out.writerIndex > StreamRelay.sizeBytes else { return }
-        self.appendFramed(&out)
+        if out.writerIndex > StreamRelay.sizeBytes { self.appendPiece(&out) }
+        if self.responses != nil, let translation = self.translation { self.keepStreamed(translation) }
+        if isBroken { self.endStream(.cut) }
+    }
+
+    /// What the provider sends cannot be forwarded any more.
+    private func endStream(_ failure: UpstreamFailure) {
+        let upstream = self.upstream
+        upstream?.cancel()
+        self.upstreamFailed(failure)
     }
 
     /// Takes `out`, whose first `sizeBytes` are free, and puts it behind what is to go out.
@@ -194,6 +239,16 @@ extension Call {
         self.appendFramed(&out)
     }
 
+    /// A line whose line feed is missing at the stream's end.
+    func forwardLastLine() {
+        guard var pending = self.stream?.pending, pending.readableBytes > 0 else { return }
+        self.stream?.pending = ByteBuffer()
+        var out = self.loop.buffer(capacity: pending.readableBytes + StreamRelay.sizeBytes + 16)
+        out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
+        out.writeBuffer(&pending)
+        self.appendFramed(&out)
+    }
+
     private func settleStream() {
         guard let scanner = self.stream?.scanner else { return }
         self.settle(
@@ -205,6 +260,10 @@ extension Call {
     func completeStream() {
         let isChunked = self.answersChunked
         self.leavePlace()
+        if let responses = self.responses, responses.isHolding {
+            responses.isComplete = true
+            return
+        }
         if isChunked {
             self.outgoing.writeStaticString("0\r\n\r\n")
         }

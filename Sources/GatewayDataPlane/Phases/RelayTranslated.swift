@@ -12,6 +12,7 @@ extension Call {
         self.appendTranslated(translation)
         if translation.streamFailure != nil { return self.endFailedStream(translation) }
         if translation.isStreamFinished, !self.isSettled { self.settleTranslated(.finished) }
+        if self.responses != nil { self.keepStreamed(translation) }
     }
 
     /// Moves what the last bytes have become behind what is to go out.
@@ -20,7 +21,7 @@ extension Call {
         var out = self.loop.buffer(capacity: translation.output.count + StreamRelay.sizeBytes + 16)
         out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
         out.writeBytes(translation.output)
-        self.appendFramed(&out)
+        self.appendPiece(&out)
     }
 
     /// The caller has its error event: whatever the provider still sends is of no use.
@@ -35,8 +36,10 @@ extension Call {
     func translatedStreamEnded(_ translation: CallTranslation) {
         translation.finishStream()
         if !translation.isStraight || translation.streamFailure != nil { self.appendTranslated(translation) }
+        if translation.isStraight, translation.streamFailure == nil { self.forwardLastLine() }
         guard translation.streamFailure == nil || self.isSettled else { return self.upstreamFailed(.cut) }
         if !self.isSettled { self.settleTranslated(.finished) }
+        if self.responses != nil { self.keepStreamed(translation) }
         self.completeStream()
     }
 
@@ -58,9 +61,14 @@ extension Call {
                 reported = self.held.withUnsafeReadableBytes { JSONScanner.scanAnswer($0) }.usage
             }
         }
+        var contentBytes = translation.contentBytes
+        if case .relayingLarge = self.phase {
+            translation.endLarge()
+            contentBytes = self.largeContentBytes
+        }
         self.settle(
             outcome, status: self.firstByteAt == 0 ? 0 : self.answerHead.status, reported: reported,
-            contentBytes: translation.contentBytes)
+            contentBytes: contentBytes)
     }
 
     /// Reads bytes that go to the caller as they are.

@@ -19,6 +19,7 @@ extension Call {
     func settleUnfinished(_ outcome: AttemptOutcome) {
         guard !self.isSettled else { return }
         if let translation = self.translation { return self.settleUnfinishedTranslated(outcome, translation) }
+        if let meter = self.meter { return self.settleUnfinishedUnits(outcome, meter) }
         let scanner = self.stream?.scanner
         var reported = scanner?.lastUsage ?? self.largeUsage?.usage
         var contentBytes = scanner?.contentBytesTotal ?? self.largeContentBytes
@@ -42,7 +43,12 @@ extension Call {
         let deployment = target.deployment
         var usage = TokenUsage()
         var flags = UsageFlags()
-        if let reported {
+        let isRefused = outcome == .upstreamRefused || outcome == .connectFailed
+        let metered = isRefused ? nil : self.meter.map { self.metered($0, at: target) }
+        if let metered {
+            usage = metered.usage
+            flags = metered.isMeasured && outcome == .finished ? .measured : .estimated
+        } else if let reported {
             usage = TokenUsage(reported: reported, convention: deployment.usageConvention)
             flags = .measured
             if outcome == .finished, contentBytes > 0 {
@@ -51,7 +57,7 @@ extension Call {
             }
         } else if let settled = self.settledTranslated(outcome, contentBytes: contentBytes, figures: target.figures) {
             (usage, flags) = settled
-        } else if outcome == .upstreamRefused || outcome == .connectFailed {
+        } else if isRefused {
             flags = .measured
         } else {
             usage.input = target.figures.inputTokens(bytes: self.scan.inputTextBytes)
@@ -62,11 +68,18 @@ extension Call {
         let tier = reported?.serviceTier ?? self.translation?.usage?.serviceTier ?? .standard
         var route = deployment.route
         var cost = NanoUSD.zero
-        if deployment.reportsCost, let reported, let charged = deployment.provider.reportedCost(reported) {
+        if let metered {
+            cost = metered.cost ?? .zero
+            if metered.cost == nil { flags.formUnion(.unpriced) }
+        } else if deployment.reportsCost, let reported, let charged = deployment.provider.reportedCost(reported) {
             cost = charged
             route = deployment.reportedRoute
         } else if let box = deployment.priceBox {
             cost = box.cost(of: usage, tier: tier)
+            let searches = self.translation?.usage?.webSearchRequests
+            if !isRefused, searches != nil || outcome == .finished {
+                cost.rawValue += box.searchCost(reported: searches).rawValue
+            }
         } else if usage.total > 0 {
             flags.formUnion(.unpriced)
         }

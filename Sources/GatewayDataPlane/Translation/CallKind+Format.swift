@@ -8,7 +8,9 @@ extension CallKind {
     var wireFormat: WireFormat? {
         switch self {
         case .chatCompletion: .openAIChat
-        case .completion, .embedding: nil
+        case .completion, .embedding, .imageGeneration, .imageEdit, .imageVariation, .speech, .transcription,
+            .translation, .moderation, .rerank, .passThrough:
+            nil
         case .messages: .anthropic
         case .responses: .openAIResponses
         case .generateContent: .gemini

@@ -17,6 +17,8 @@ final class CallTranslation {
     let isStraight: Bool
     /// How the caller's stream is cut.
     let sourceFraming: StreamFraming
+    /// How the provider's stream is cut. `nil`: as its format usually is.
+    let upstreamFraming: StreamFraming?
     let options: TranslationOptions
     /// The translated request. `nil`: the caller's own goes to the provider.
     var body: ByteBuffer?
@@ -27,17 +29,20 @@ final class CallTranslation {
     private var scanner: EventStreamScanner?
     /// What a whole answer was booked by. `nil`: it reported nothing.
     private var heldUsage: ConversationUsage?
+    /// Of an answer that is too large to be held. `nil`: it is not, or has ended.
+    private var members: MemberScanner?
     /// What the last piece of a stream has become; kept for its capacity.
     private(set) var output: [UInt8] = []
 
     init(
         source: WireFormat, target: WireFormat, isStraight: Bool, sourceFraming: StreamFraming,
-        options: TranslationOptions
+        upstreamFraming: StreamFraming? = nil, options: TranslationOptions
     ) {
         self.source = source
         self.target = target
         self.isStraight = isStraight
         self.sourceFraming = sourceFraming
+        self.upstreamFraming = upstreamFraming
         self.options = options
     }
 
@@ -47,7 +52,7 @@ final class CallTranslation {
     func beginStream() {
         self.stream = StreamTranslator(
             from: self.target, to: self.source, options: self.options, memory: self.memory,
-            targetFraming: self.isStraight ? nil : self.sourceFraming)
+            framing: self.upstreamFraming, targetFraming: self.sourceFraming)
         if self.target == .openAIChat { self.scanner = EventStreamScanner(eventBytesMax: self.options.eventBytesMax) }
     }
 
@@ -75,6 +80,8 @@ final class CallTranslation {
     /// The provider's error within the stream, or what could not be translated. `nil`: none so far.
     var streamFailure: ProviderFailure? { self.stream?.failure }
     var hasStream: Bool { self.stream != nil }
+    /// Of a stream of Responses, as the provider named it. `nil`: another format, or not yet.
+    var responseID: String? { self.stream?.responseID }
     /// The last event has come.
     var isStreamFinished: Bool { self.stream?.isFinished ?? false }
 
@@ -88,6 +95,20 @@ final class CallTranslation {
         }
         if case .answer(let translated) = outcome { self.heldUsage = translated.usage }
         return outcome
+    }
+
+    // MARK: Answers too large to be held
+
+    /// From now on the answer comes in pieces, of which only the usage is looked for.
+    func beginLarge() { self.members = MemberScanner(names: AnswerTranslator.usageMembers(of: self.target)) }
+
+    func feedLarge(_ bytes: UnsafeRawBufferPointer) { self.members?.feed(bytes) }
+
+    /// All pieces have come that will.
+    func endLarge() {
+        guard let object = self.members?.object else { return }
+        self.members = nil
+        self.heldUsage = object.withUnsafeBytes { AnswerTranslator.usage($0, of: self.target) }
     }
 
     // MARK: Usage

@@ -12,10 +12,18 @@ struct FormatFacts {
     /// The conversation, or a part of it, is stored at the provider: only the provider that keeps it can go on. The
     /// member that says so. `nil`: all of it is in the body.
     var storedMember: String?
+    /// The response that this one goes on from. `nil`: none.
+    var previousResponseID: String?
+    /// The response is to be kept.
+    var storesResponse = false
+    /// `nil`: the body says it as OpenAI's does, or the path does.
+    var isStream: Bool?
 
     /// - Parameter body: a JSON object, verified.
     /// - Throws: the body says one thing twice, or names what cannot be metered.
-    static func read(_ body: UnsafeRawBufferPointer, kind: CallKind) throws(GatewayError) -> FormatFacts {
+    static func read(_ body: UnsafeRawBufferPointer, kind: CallKind, format: WireFormat?) throws(GatewayError)
+        -> FormatFacts
+    {
         let tree = JSONTree()
         guard let root = try? tree.read(body) else {
             throw .invalid("The request body has more values than a conversation can have.", param: "request_body")
@@ -33,9 +41,17 @@ struct FormatFacts {
             facts.choiceCount = max(1, try self.count(settings, "candidateCount", "candidate_count") ?? 1)
         case .converse:
             facts.maxTokens = try self.count(try self.member(root, "inferenceConfig"), "maxTokens") ?? -1
-        case .chatCompletion, .completion, .embedding: break
+        case .chatCompletion where format == .ollama: try facts.readOllama(root)
+        default: break
         }
         return facts
+    }
+
+    /// Ollama answers with a stream unless told otherwise (its docs/api.md, "Generate a chat completion").
+    private mutating func readOllama(_ root: JSONValue) throws(GatewayError) {
+        self.isStream = try Self.member(root, "stream")?.bool ?? true
+        // Below 0 is no bound: https://github.com/ollama/ollama/blob/main/docs/modelfile.mdx, "num_predict".
+        self.maxTokens = try Self.member(try Self.member(root, "options"), "num_predict")?.count ?? -1
     }
 
     private mutating func readResponses(_ root: JSONValue) throws(GatewayError) {
@@ -45,6 +61,8 @@ struct FormatFacts {
                 "Responses in the background are not served, because their usage would not be metered. Leave out "
                     + "'background', or send \"stream\": true.", param: "background")
         }
+        self.previousResponseID = try Self.member(root, "previous_response_id")?.text?.string
+        self.storesResponse = try Self.member(root, "store")?.bool ?? true
         for name in ["previous_response_id", "conversation", "prompt"] as [StaticString]
         where try Self.member(root, name) != nil {
             self.storedMember = "\(name)"
@@ -54,7 +72,7 @@ struct FormatFacts {
     /// The member of one of these names. `nil`: none, or null.
     ///
     /// - Throws: it stands there more than once; readers differ in which one counts.
-    private static func member(_ object: JSONValue?, _ names: StaticString...) throws(GatewayError) -> JSONValue? {
+    static func member(_ object: JSONValue?, _ names: StaticString...) throws(GatewayError) -> JSONValue? {
         guard let object else { return nil }
         var found: JSONValue?
         var isSeen = false
@@ -88,13 +106,27 @@ extension GatewayError {
 }
 
 extension Call {
+    /// What the caller speaks. `nil`: the call is no conversation.
+    var format: WireFormat? { self.passedFormat ?? self.origin?.format ?? self.kind.wireFormat }
+
+    /// In which the caller reads errors.
+    var errorFormat: WireFormat { self.origin?.isInvoke == true ? .bedrock : self.format ?? .openAIChat }
+
+    /// Whether the body names things otherwise than OpenAI's chat does.
+    var hasFormatFacts: Bool {
+        self.kind.rawValue > CallKind.embedding.rawValue && !self.kind.hasUnits || self.origin?.format != nil
+    }
+
     /// Reads what other formats than OpenAI's chat name otherwise. `nil`: the call may go on.
     func readFormatFacts() -> GatewayError? {
         do throws(GatewayError) {
             let facts = try self.body.withUnsafeReadableBytes { bytes throws(GatewayError) in
-                try FormatFacts.read(bytes, kind: self.kind)
+                try FormatFacts.read(bytes, kind: self.passedFormat?.factsKind ?? self.kind, format: self.format)
             }
-            if self.kind != .messages { self.scan.maxTokens = facts.maxTokens }
+            // These two have OpenAI's name for it, which is read already.
+            if self.format != .anthropic, self.format != .cohere { self.scan.maxTokens = facts.maxTokens }
+            if let isStream = facts.isStream { self.scan.stream = isStream }
+            self.noteResponse(facts)
             self.scan.choiceCount = facts.choiceCount
             if let user = facts.endUser { self.endUser = String(user.prefix(Self.endUserBytesMax)) }
             switch self.origin?.stream ?? .unsaid {

@@ -9,6 +9,8 @@ import NIOTLS
 enum UpstreamFailure {
     /// The connection ended or broke.
     case cut
+    /// It ended before the request was sent.
+    case unsent
     /// The answer is not HTTP as we accept it.
     case invalid(HTTPFault)
     /// One event of its stream is larger than what is held.
@@ -76,7 +78,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         // Here, since the call that waits for the connection is told before the channel becomes active.
-        self.output.attach(context, isPlain: !self.pool.key.address.isTLS)
+        self.output.attach(context, isPlain: !self.pool.key.address.isTLS, outbox: self.loop.outbox)
         if context.channel.isActive { self.opened() }
     }
 
@@ -138,6 +140,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
         self.relayEnd()
         if case .closed = self.state { return }
         let former = self.state
+        // In the turn of the loop in which the call took the connection: the request had not left yet.
+        let isUnsent = if case .awaitingHead = former { self.output.gatheredBytes > 0 } else { false }
         self.state = .closed
         self.output.detach()
         self.loop.remove(self)
@@ -148,13 +152,14 @@ final class UpstreamConnection: ChannelDuplexHandler {
         if case .readingBody(.untilClose) = former, !self.isBroken, !self.output.isBroken {
             call.upstreamEnded(byClose: true)
         } else {
-            call.upstreamFailed(.cut)
+            call.upstreamFailed(isUnsent ? .unsent : .cut)
         }
     }
 
     func close() {
         self.call = nil
         self.end = nil
+        self.output.flush()
         self.context?.close(promise: nil)
     }
 
@@ -237,6 +242,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
                 // Bytes nobody asked for: the next answer could not be told apart from them.
                 self.close()
                 return
+            case .awaitingHead where self.output.gatheredBytes > 0:
+                return self.abandonUnsent()
             case .awaitingHead:
                 guard self.readHead(&buffer) else { return }
             case .readingBody(let framing):
@@ -398,7 +405,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
 
     /// The answer is whole.
     private func finish(hasSurplus: Bool) {
-        guard let call = self.call, let context = self.context else { return }
+        guard let call = self.call, self.context != nil else { return }
         self.call = nil
         // An answer may come before the request was sent whole; what is left of it would corrupt the next one.
         self.partialHead = nil
@@ -410,13 +417,26 @@ final class UpstreamConnection: ChannelDuplexHandler {
             self.idleSince = self.loop.nanoseconds()
             self.pool.giveBack(self)
         } else {
-            // All that `ended` lets go of, since it passes over a connection that is closed already.
-            self.state = .closed
-            self.output.detach()
-            self.loop.remove(self)
-            context.close(promise: nil)
+            self.leave()
         }
         call.upstreamEnded(byClose: false)
+    }
+
+    /// Bytes came before the request left: no answer to it, and what is sent here now might be answered by them.
+    private func abandonUnsent() {
+        let call = self.call
+        self.call = nil
+        self.leave()
+        call?.upstreamFailed(.unsent)
+    }
+
+    /// All that `ended` lets go of, since it passes over a connection that is closed already. What is not sent yet never
+    /// is.
+    private func leave() {
+        self.state = .closed
+        self.output.detach()
+        self.loop.remove(self)
+        self.context?.close(promise: nil)
     }
 
     private func fail(_ failure: UpstreamFailure) {

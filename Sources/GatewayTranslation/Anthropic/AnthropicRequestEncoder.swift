@@ -66,6 +66,11 @@ struct AnthropicRequestEncoder {
             self.writer.key(member.key)
             self.writer.raw(member.value)
         }
+        if self.context.options.isStream != nil { self.writeStream(request) }
+    }
+
+    private mutating func writeStream(_ request: ConversationRequest) {
+        if request.isStream, !self.isElsewhere(JSONText("stream")) { self.writer.member("stream", true) }
     }
 
     /// Bedrock's path says whether the answer is a stream, and its version of the format stands in front.
@@ -353,6 +358,6 @@ struct AnthropicRequestEncoder {
             }
         }
         if request.verbosity != nil { self.context.drop("verbosity") }
-        if request.isStream, !self.isElsewhere(JSONText("stream")) { self.writer.member("stream", true) }
+        self.writeStream(request)
     }
 }

@@ -20,6 +20,12 @@ struct AnthropicStreamDecoder: StreamDecoder {
     mutating func decode(name: JSONSlice, data: JSONSlice, _ scratch: StreamScratch) throws(TranslationError) {
         // OpenRouter's endpoint of this format appends it.
         if data.hasPrefix("[DONE]") { return }
+        // An exception of AWS' frames.
+        if name.bytes.first == UInt8(ascii: "!") {
+            self.sawEnd = true
+            let failure = FailureReader.read(body: data.bytes, status: 0, errorType: name.dropFirst(1).string)
+            return scratch.events.append(.failure(failure))
+        }
         let root = try scratch.read(data)
         guard let type = root["type"]?.text else { throw .answer("The provider sent an event without a type.") }
         if type == "content_block_delta" {

@@ -17,6 +17,8 @@ package struct TranslationOptions: Sendable {
     package var now: Int64 = 0
     /// Makes identifiers that a format wants and the provider does not give; random for each call.
     package var seed: UInt64 = 0
+    /// Whether a stream is asked for, where the path and not the body says it. `nil`: the body says it.
+    package var isStream: Bool?
     /// The caller asked for usage in an OpenAI chat stream.
     package var includesUsage = false
     /// `anthropic_version` in the body, where Vertex AI or Bedrock serve Anthropic's format; the path then names the
@@ -24,8 +26,22 @@ package struct TranslationOptions: Sendable {
     package var anthropicVersionInBody: String?
     /// Bound of one event of a stream, and of what has to be held back of it.
     package var eventBytesMax = 4 << 20
+    /// What an answer in the format of Responses says of being stored. `nil`: that it is not.
+    package var storedResponse: StoredResponseMark?
 
     package init() {}
+}
+
+/// How an answer of `/v1/responses` that the gateway keeps names itself.
+package struct StoredResponseMark: Hashable, Sendable {
+    package var id: String
+    /// `nil`: it begins a conversation.
+    package var previousID: String?
+
+    package init(id: String, previousID: String?) {
+        self.id = id
+        self.previousID = previousID
+    }
 }
 
 /// What a model at a target can do, where models of one provider differ.

@@ -70,6 +70,13 @@ enum GeminiFinish {
 
 /// `groundingMetadata` of a candidate: which parts of the text rest on which pages.
 enum GeminiGrounding {
+    /// Searches of the web that the answer rests on. `nil`: none.
+    static func searches(_ value: JSONValue) -> Int64? {
+        let queries = Int64((value["webSearchQueries"]?.elements ?? value.elements).reduce(0) { count, _ in count + 1 })
+        if queries > 0 { return queries }
+        return (value["groundingChunks"]?.elements ?? value.elements).contains { $0["web"] != nil } ? 1 : nil
+    }
+
     static func annotations(_ value: JSONValue) -> [Annotation] {
         let chunks = value["groundingChunks"]?.elements.map { $0["web"] } ?? []
         var result: [Annotation] = []
@@ -102,7 +109,14 @@ struct GeminiResponseDecoder {
         if let usage = reader.peek("usageMetadata") { response.usage = GeminiUsage.read(usage) }
         let feedback = reader.peek("promptFeedback")
         if let candidates = reader.take("candidates") {
-            for candidate in candidates.elements { response.choices.append(self.choice(candidate)) }
+            for candidate in candidates.elements {
+                response.choices.append(self.choice(candidate))
+                guard let searches = candidate["groundingMetadata"].flatMap({ GeminiGrounding.searches($0) }) else {
+                    continue
+                }
+                let former = response.usage?.webSearchRequests ?? 0
+                response.usage?.webSearchRequests = former + searches
+            }
         } else if let reason = feedback?["blockReason"]?.text {
             var choice = Choice(self.format)
             choice.finish = .contentFilter

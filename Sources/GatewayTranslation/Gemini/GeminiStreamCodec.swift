@@ -6,6 +6,8 @@ struct GeminiStreamDecoder: StreamDecoder {
     private var callCount = 0
     private var finish: (reason: FinishReason, native: [UInt8])?
     private var sawFailure = false
+    /// Searches of the web so far. `nil`: none.
+    private var searches: Int64?
     /// A call whose arguments come in pieces.
     private var partial: PartialArguments?
 
@@ -29,6 +31,7 @@ struct GeminiStreamDecoder: StreamDecoder {
                 for annotation in GeminiGrounding.annotations(grounding) {
                     scratch.events.append(.annotation(choice: 0, annotation))
                 }
+                self.searches = GeminiGrounding.searches(grounding) ?? self.searches
             }
             if let reason = candidate["finishReason"]?.text {
                 self.finish = (GeminiFinish.read(reason), Array(reason.slice.bytes))
@@ -38,7 +41,9 @@ struct GeminiStreamDecoder: StreamDecoder {
             self.finish = (.contentFilter, Array(reason.slice.bytes))
         }
         if let usage = root["usageMetadata"], usage["promptTokenCount"] != nil {
-            scratch.events.append(.usage(GeminiUsage.read(usage)))
+            var counts = GeminiUsage.read(usage)
+            counts.webSearchRequests = self.searches
+            scratch.events.append(.usage(counts))
         }
     }
 

@@ -17,13 +17,16 @@ struct ResponsesAnswerDecoder {
         response.created = reader.peek("created_at")?.source
         response.serviceTier = reader.peekText("service_tier")
         var choice = Choice(self.format)
+        var searches: Int64 = 0
         for item in output.elements {
             choice.parts += try ResponsesItems.read(item, self.arena).parts
+            if ResponsesUsage.isSearch(item) { searches += 1 }
         }
         choice.finish = Self.finish(root, hasCalls: choice.hasToolCalls)
         response.choices = [choice]
         if let usage = reader.peek("usage") {
             response.usage = ResponsesUsage.read(usage)
+            if searches > 0 { response.usage?.webSearchRequests = searches }
             response.usage?.serviceTier = ServiceTierNames.priced(response.serviceTier)
         }
         response.extras = reader.rest(self.format)
@@ -62,12 +65,17 @@ struct ResponsesAnswerEncoder {
         let choice = response.choices.first
         let (status, reason) = Self.status(choice?.finish)
         self.writer.beginObject()
-        self.writer.member("id", Self.id(response.id, &self.context.identifiers, self.context.arena))
+        if let mark = self.context.options.storedResponse {
+            self.writer.key("id")
+            self.writer.string(escaping: mark.id)
+        } else {
+            self.writer.member("id", Self.id(response.id, &self.context.identifiers, self.context.arena))
+        }
         self.writer.member("object", "response")
         self.writer.member(
             "created_at", raw: response.created ?? self.context.arena.text("\(self.context.options.now)").slice)
         self.writer.member("status", JSONText(status))
-        Self.writeSkeleton(reason: reason, &self.writer)
+        Self.writeSkeleton(reason: reason, mark: self.context.options.storedResponse, &self.writer)
         self.writer.key("model")
         if let model = self.context.options.answerModel {
             self.writer.string(escaping: model)
@@ -106,7 +114,8 @@ struct ResponsesAnswerEncoder {
     }
 
     /// Members that every response has and that say nothing here.
-    static func writeSkeleton(reason: StaticString?, _ writer: inout JSONWriter) {
+    /// - Parameter mark: `nil`: the response is not stored.
+    static func writeSkeleton(reason: StaticString?, mark: StoredResponseMark?, _ writer: inout JSONWriter) {
         writer.member("error", raw: JSONSlice("null"))
         writer.key("incomplete_details")
         if let reason {
@@ -120,9 +129,10 @@ struct ResponsesAnswerEncoder {
         writer.member("max_output_tokens", raw: JSONSlice("null"))
         writer.member("metadata", raw: JSONSlice("{}"))
         writer.member("parallel_tool_calls", true)
-        writer.member("previous_response_id", raw: JSONSlice("null"))
+        writer.key("previous_response_id")
+        if let id = mark?.previousID { writer.string(escaping: id) } else { writer.raw("null") }
         writer.member("reasoning", raw: JSONSlice("{\"effort\":null,\"summary\":null}"))
-        writer.member("store", false)
+        writer.member("store", mark != nil)
         writer.member("temperature", raw: JSONSlice("null"))
         writer.member("text", raw: JSONSlice("{\"format\":{\"type\":\"text\"}}"))
         writer.member("tool_choice", "auto")

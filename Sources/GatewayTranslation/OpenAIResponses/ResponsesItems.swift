@@ -188,6 +188,13 @@ enum ResponsesItems {
 
 /// `usage` of the Responses API.
 enum ResponsesUsage {
+    /// Whether an item of the output is a search of the web that is paid for; opening a page is not.
+    static func isSearch(_ item: JSONValue) -> Bool {
+        guard item["type"]?.text == "web_search_call" else { return false }
+        guard let action = item["action"]?["type"]?.text else { return true }
+        return action == "search"
+    }
+
     static func read(_ value: JSONValue) -> ConversationUsage {
         var usage = ConversationUsage()
         usage.input = value["input_tokens"]?.count

@@ -11,6 +11,7 @@ struct ResponsesStreamDecoder: StreamDecoder {
     private var calls: [Call] = []
     private var hasStarted = false
     private var sawEnd = false
+    private var searches: Int64 = 0
     private static let callsMax = 4096
 
     init() {}
@@ -67,6 +68,7 @@ struct ResponsesStreamDecoder: StreamDecoder {
             if let usage = response["usage"] {
                 var usage = ResponsesUsage.read(usage)
                 usage.serviceTier = ServiceTierNames.priced(response["service_tier"]?.text)
+                if self.searches > 0 { usage.webSearchRequests = self.searches }
                 scratch.events.append(.usage(usage))
             }
             scratch.events.append(.end)
@@ -104,6 +106,7 @@ struct ResponsesStreamDecoder: StreamDecoder {
 
     private mutating func end(_ item: JSONValue, _ root: JSONValue, _ scratch: StreamScratch) {
         let type = item["type"]?.text
+        if ResponsesUsage.isSearch(item) { self.searches += 1 }
         if type == "function_call" {
             // Some servers send the arguments here alone.
             if let place = self.place(root), !self.calls[place].hasArguments,

@@ -104,7 +104,11 @@ struct ResponsesStreamEncoder: StreamEncoder {
         guard self.head.isEmpty else { return }
         var head = JSONWriter()
         head.plain("{\"id\":\"")
-        head.append(ResponsesAnswerEncoder.id(id, &self.identifiers, scratch.arena).slice)
+        if let mark = self.options.storedResponse {
+            head.bytes += Array(mark.id.utf8)
+        } else {
+            head.append(ResponsesAnswerEncoder.id(id, &self.identifiers, scratch.arena).slice)
+        }
         head.plain("\",\"object\":\"response\",\"created_at\":")
         if let created {
             head.append(created)
@@ -129,7 +133,7 @@ struct ResponsesStreamEncoder: StreamEncoder {
     private func writeResponse(_ status: StaticString, _ reason: StaticString?, _ writer: inout JSONWriter) {
         writer.bytes.append(contentsOf: self.head)
         writer.member("status", JSONText(status))
-        ResponsesAnswerEncoder.writeSkeleton(reason: reason, &writer)
+        ResponsesAnswerEncoder.writeSkeleton(reason: reason, mark: self.options.storedResponse, &writer)
         writer.plain(",\"output\":[")
         writer.bytes.append(contentsOf: self.items)
         writer.plain("],\"usage\":")

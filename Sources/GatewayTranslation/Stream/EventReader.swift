@@ -66,9 +66,24 @@ struct EventReader {
         }
     }
 
+    /// Bedrock's `/invoke-with-response-stream`: an event of the model's own format, in base64.
+    private static func deliver(chunk payload: JSONSlice, _ result: (Result) -> Void) {
+        let event = JSONTree.reading(payload) { root in
+            root["bytes"]?.text.flatMap { Base64.decoded(Array($0.string.utf8)) }
+        }
+        guard let event = event ?? nil, !event.isEmpty else {
+            return result(.fault("The provider sent a chunk without an event."))
+        }
+        event.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress else { return }
+            result(.event(name: .empty, data: JSONSlice(start: start, count: bytes.count)))
+        }
+    }
+
     /// Events have their type as name; exceptions and errors theirs, told apart by a `!` before it.
     private static func deliver(_ message: AWSEventStream.Message, _ result: (Result) -> Void) {
         if message.messageType == "event" || message.messageType.isEmpty {
+            if message.eventType == "chunk" { return self.deliver(chunk: message.payload, result) }
             return result(.event(name: message.eventType, data: message.payload))
         }
         let isException = message.messageType == "exception"

@@ -1,10 +1,12 @@
-"""Answers as OpenAI, Anthropic and Gemini do, always the same. Argument: port.
+"""Answers as OpenAI, Anthropic, Gemini, Bedrock, Cohere and Ollama do, always the same. Argument: port.
 
 A request with tools is answered by a call of the first; a model named `limited` by a refusal.
 """
 
 import json
+import struct
 import sys
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ARGUMENTS = '{"city": "Z\\u00fcrich", "days": 2}'
@@ -78,6 +80,78 @@ def gemini(stream, tool):
     return [f"data: {json.dumps(each)}\r\n\r\n" for each in answers]
 
 
+def frame(kind, payload):
+    """One frame of AWS's event stream."""
+    headers = b""
+    for name, value in ((":event-type", kind), (":content-type", "application/json"), (":message-type", "event")):
+        headers += struct.pack("!B", len(name)) + name.encode() + struct.pack("!BH", 7, len(value)) + value.encode()
+    data = json.dumps(payload).encode()
+    head = struct.pack("!II", 16 + len(headers) + len(data), len(headers))
+    rest = head + struct.pack("!I", zlib.crc32(head)) + headers + data
+    return rest + struct.pack("!I", zlib.crc32(rest))
+
+
+def converse(stream, tool):
+    usage = {"inputTokens": 30, "outputTokens": 5, "totalTokens": 35}
+    reason = "tool_use" if tool else "end_turn"
+    start = {"toolUseId": "tooluse_1", "name": tool}
+    if not stream:
+        content = {"toolUse": {**start, "input": json.loads(ARGUMENTS)}} if tool else {"text": "".join(PIECES)}
+        said = {"message": {"role": "assistant", "content": [content]}}
+        return {"output": said, "stopReason": reason, "usage": usage, "metrics": {"latencyMs": 1}}
+    frames = [frame("messageStart", {"role": "assistant"})]
+    if tool:
+        frames.append(frame("contentBlockStart", {"contentBlockIndex": 0, "start": {"toolUse": start}}))
+        deltas = [{"toolUse": {"input": ARGUMENTS[at : at + 7]}} for at in range(0, len(ARGUMENTS), 7)]
+    else:
+        deltas = [{"text": piece} for piece in PIECES]
+    frames += [frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": delta}) for delta in deltas]
+    frames.append(frame("contentBlockStop", {"contentBlockIndex": 0}))
+    frames.append(frame("messageStop", {"stopReason": reason}))
+    return frames + [frame("metadata", {"usage": usage, "metrics": {"latencyMs": 1}})]
+
+
+def cohere(stream, tool):
+    tokens = {"input_tokens": 30, "output_tokens": 5}
+    usage = {"billed_units": tokens, "tokens": tokens}
+    reason = "TOOL_CALL" if tool else "COMPLETE"
+    call = {"id": "weather_1", "type": "function", "function": {"name": tool, "arguments": ARGUMENTS}}
+    if not stream:
+        said = {"tool_calls": [call]} if tool else {"content": [{"type": "text", "text": "".join(PIECES)}]}
+        return {"id": "c", "finish_reason": reason, "message": {"role": "assistant", **said}, "usage": usage}
+    events = [{"type": "message-start", "id": "c", "delta": {"message": {"role": "assistant"}}}]
+
+    def add(kind, message):
+        events.append({"type": kind, "index": 0, "delta": {"message": message}})
+
+    if tool:
+        add("tool-call-start", {"tool_calls": {**call, "function": {"name": tool, "arguments": ""}}})
+        for at in range(0, len(ARGUMENTS), 7):
+            add("tool-call-delta", {"tool_calls": {"function": {"arguments": ARGUMENTS[at : at + 7]}}})
+        events.append({"type": "tool-call-end", "index": 0})
+    else:
+        add("content-start", {"content": {"type": "text", "text": ""}})
+        for piece in PIECES:
+            add("content-delta", {"content": {"text": piece}})
+        events.append({"type": "content-end", "index": 0})
+    events.append({"type": "message-end", "id": "c", "delta": {"finish_reason": reason, "usage": usage}})
+    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events]
+
+
+def ollama(stream, tool):
+    def line(message, last):
+        end = {"done_reason": "stop", "prompt_eval_count": 30, "eval_count": 5} if last else {}
+        return {"model": "ollama-up", "created_at": "2026-01-02T03:04:05Z", "message": message, "done": last, **end}
+
+    call = {"function": {"name": tool, "arguments": json.loads(ARGUMENTS)}}
+    said = {"role": "assistant", "content": "", "tool_calls": [call]}
+    if not stream:
+        return line(said if tool else {"role": "assistant", "content": "".join(PIECES)}, True)
+    messages = [said] if tool else [{"role": "assistant", "content": piece} for piece in PIECES]
+    lines = [line(message, False) for message in messages] + [line({"role": "assistant", "content": ""}, True)]
+    return [json.dumps(each) + "\n" for each in lines]
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -95,6 +169,16 @@ class Handler(BaseHTTPRequestHandler):
             stream = "streamGenerateContent" in self.path
             tool = tools[0]["functionDeclarations"][0]["name"] if tools else None
             return self.answer(200, gemini(stream, tool))
+        if "/converse" in self.path:
+            listed = request.get("toolConfig", {}).get("tools") or []
+            tool = listed[0]["toolSpec"]["name"] if listed else None
+            stream = self.path.endswith("-stream")
+            return self.answer(200, converse(stream, tool), stream_type="application/vnd.amazon.eventstream")
+        if self.path in ("/v2/chat", "/api/chat"):
+            tool = tools[0]["function"]["name"] if tools else None
+            if self.path == "/v2/chat":
+                return self.answer(200, cohere(stream, tool))
+            return self.answer(200, ollama(request.get("stream", True), tool), stream_type="application/x-ndjson")
         limited = request["model"].startswith("limited")
         if self.path == "/v1/messages":
             assert request["max_tokens"] > 0
@@ -109,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
     def refuse(self, body):
         self.answer(429, body, {"retry-after": "7"})
 
-    def answer(self, status, body, headers={}):
+    def answer(self, status, body, headers={}, stream_type="text/event-stream"):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -120,11 +204,11 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(data)
             return
-        self.send_header("content-type", "text/event-stream")
+        self.send_header("content-type", stream_type)
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for event in body:
-            data = event.encode()
+            data = event if isinstance(event, bytes) else event.encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
             self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")

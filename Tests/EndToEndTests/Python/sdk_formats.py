@@ -1,39 +1,23 @@
 """Drives a gateway with the official `openai` and `anthropic` SDKs, each to providers of all formats.
 
-Arguments: the gateway's address, a virtual key, the address of replay_formats.py. The last line printed is
-{"checks": {name: "ok" or what went wrong}, "calls": number of calls that were answered}.
+Arguments: the gateway's address, a virtual key, the address of replay_formats.py.
 """
 
 import json
 import sys
-import traceback
 
 import anthropic
 import openai
 
+from sdk_checks import INPUT, MODELS, SCHEMA, TEXT, check, raises, report
+
 GATEWAY, KEY, REPLAY = sys.argv[1:4]
-TEXT = "Hello from upstream"
-INPUT = {"city": "Zürich", "days": 2}
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
 MESSAGES = [{"role": "user", "content": "Say hello."}]
 CHAT_TOOLS = [{"type": "function", "function": {"name": "weather", "description": "Tells it.", "parameters": SCHEMA}}]
 TOOLS = [{"name": "weather", "description": "Tells it.", "input_schema": SCHEMA}]
-MODELS = ["gpt", "claude", "gemini"]
-checks = {}
-calls = 0
 
 chat = openai.OpenAI(api_key=KEY, base_url=GATEWAY + "/v1", max_retries=0, timeout=30)
 messages = anthropic.Anthropic(api_key=KEY, base_url=GATEWAY, max_retries=0, timeout=30)
-
-
-def check(name, function, count=1):
-    global calls
-    try:
-        function()
-        checks[name] = "ok"
-    except Exception:
-        checks[name] = traceback.format_exc()
-    calls += count
 
 
 def chat_text(model):
@@ -115,22 +99,23 @@ def message_tool_stream(model):
     assert block.type == "tool_use" and block.input == INPUT and answer.stop_reason == "tool_use", answer
 
 
-def same_as_direct():
+def chat_same_as_direct():
     """Of one format, the SDK gets what it would have got without a gateway."""
+    direct = openai.OpenAI(api_key="x", base_url=REPLAY + "/v1", max_retries=0)
+    request = {"model": "gpt", "messages": MESSAGES, "tools": CHAT_TOOLS}
+    answers = [each.chat.completions.create(**request).model_dump() for each in (chat, direct)]
+    assert answers[0] == answers[1], answers
+    request |= {"stream": True, "stream_options": {"include_usage": True}}
+    events = [list(each.chat.completions.create(**request)) for each in (chat, direct)]
+    assert events[0] == events[1], events
+
+
+def message_same_as_direct():
     direct = anthropic.Anthropic(api_key="x", base_url=REPLAY, max_retries=0)
     request = {"model": "claude", "max_tokens": 64, "messages": MESSAGES, "tools": TOOLS}
     assert messages.messages.create(**request).model_dump() == direct.messages.create(**request).model_dump()
     events = [list(each.messages.create(**request, stream=True)) for each in (messages, direct)]
     assert events[0] == events[1], events
-
-
-def raises(kind, call):
-    try:
-        call()
-    except kind as error:
-        assert type(error) is kind, type(error)
-        return error
-    raise AssertionError(f"no {kind.__name__}")
 
 
 def chat_limited():
@@ -172,13 +157,14 @@ for model in MODELS:
     check(f"message_stream {model}", lambda: message_stream(model))
     check(f"message_tool {model}", lambda: message_tool(model), 2)
     check(f"message_tool_stream {model}", lambda: message_tool_stream(model))
-    if model != "gpt":
+    if model not in ("gpt", "ollama"):
         # OpenAI's own Responses go straight through, and the replay has none.
         check(f"responses_text {model}", lambda: responses_text(model))
         check(f"responses_stream {model}", lambda: responses_stream(model))
-check("same_as_direct", same_as_direct, 2)
+check("chat_same_as_direct", chat_same_as_direct, 2)
+check("message_same_as_direct", message_same_as_direct, 2)
 check("chat_limited", chat_limited, 0)
 check("message_limited", message_limited, 0)
 check("message_refused", message_refused, 0)
 check("chat_inexpressible", chat_inexpressible, 0)
-print(json.dumps({"checks": checks, "calls": calls}))
+report()

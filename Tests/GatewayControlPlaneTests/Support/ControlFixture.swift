@@ -67,7 +67,8 @@ struct ControlFixture {
 
     init(
         models: [ListedModel] = ControlFixture.models, snapshot: MetricsSnapshot = MetricsSnapshot(),
-        metricsRequireKey: Bool = false, fleet: (any FleetDirectory)? = nil
+        metricsRequireKey: Bool = false, fleet: (any FleetDirectory)? = nil, bound: BoundDeployments = .none,
+        escrow: EscrowRegistry? = nil, standings: [EscrowStanding] = []
     ) {
         let registry = KeyRegistry(
             directory: self.directory, keyStore: self.keyStore, ledger: self.ledger, reader: .utc)
@@ -89,6 +90,9 @@ struct ControlFixture {
             afterMutation: { mutations.value.append($0) }, metricsRequireKey: metricsRequireKey,
             randomness: SecretRandomness { generator.withLock { $0.next() } })
         dependencies.fleet = fleet
+        dependencies.escrow = escrow
+        dependencies.boundDeployments = { bound }
+        dependencies.escrowStandings = { accounts in standings.filter { accounts.contains($0.accountID) } }
         self.plane = ControlPlane(dependencies: dependencies)
         let now = self.clock.now()
         self.directory.set(
@@ -169,5 +173,5 @@ struct ControlFixture {
 }
 
 extension GovernanceReader {
-    static let utc = GovernanceReader(timeZone: "Etc/UTC")
+    static let utc = GovernanceReader(timeZone: "Etc/UTC", standard: GovernanceStandard())
 }

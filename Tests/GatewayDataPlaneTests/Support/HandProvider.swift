@@ -101,13 +101,15 @@ final class ProviderConnection {
         try self.send((lines + ["Content-Length: \(body.utf8.count)"]).joined(separator: "\r\n") + "\r\n\r\n" + body)
     }
 
-    /// The head of an event stream, chunked.
-    func startStream() throws {
-        try self.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    /// The head of a stream, chunked.
+    func startStream(type: String = "text/event-stream") throws {
+        try self.send("HTTP/1.1 200 OK\r\nContent-Type: \(type)\r\nTransfer-Encoding: chunked\r\n\r\n")
     }
 
-    func chunk(_ text: String) throws {
-        try self.send(String(text.utf8.count, radix: 16) + "\r\n" + text + "\r\n")
+    func chunk(_ text: String) throws { try self.chunk(Array(text.utf8)) }
+
+    func chunk(_ bytes: [UInt8]) throws {
+        try self.send(bytes: Array("\(String(bytes.count, radix: 16))\r\n".utf8) + bytes + Array("\r\n".utf8))
     }
 
     /// An orderly end.

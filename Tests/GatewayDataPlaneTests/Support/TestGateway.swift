@@ -15,12 +15,22 @@ import Testing
 /// What a test's gateway is configured with.
 struct GatewaySetup: Sendable {
     var deployments: [DeploymentConfiguration] = []
+    /// Where providers' own paths go.
+    var passThrough: [DeploymentConfiguration] = []
     var aliases: [(alias: String, group: String, isHidden: Bool)] = []
     var retriesMax = 0
     var fallbacks: [(group: String, targets: [String])] = []
     var cooldown = Duration.zero
     var configuration = DataPlaneConfiguration()
     var isPriced = true
+    /// Models have the prices of the shipped catalogue instead of the same for all.
+    var usesCatalogue = false
+    /// Budgets and limits by deployment identifier.
+    var terms: [String: [EscrowTerms]] = [:]
+    /// `nil`: none are enforced.
+    var escrow: EscrowRegistry?
+    /// `nil`: responses are not kept.
+    var archive: ResponseArchive?
     var journal = JournalConfiguration(segmentBytes: 1 << 20, bytesMax: 64 << 20, syncInterval: nil)
     var journalFiles: any JournalFiles = SystemJournalFiles()
     var clock: any WallClock = ManualWallClock()
@@ -136,7 +146,9 @@ final class TestGateway: Sendable {
         self.server = DataPlaneServer(
             services: DataPlaneServices(
                 configuration: setup.configuration, keys: self.keys, journal: self.journal, control: self.control,
-                clock: setup.clock, logger: setup.logger, expectedOutputTokens: 100), snapshot: self.snapshot)
+                clock: setup.clock, logger: setup.logger, expectedOutputTokens: 100, escrow: setup.escrow,
+                archive: setup.archive),
+            snapshot: self.snapshot)
         self.port = try await self.server.start()
     }
 
@@ -148,11 +160,24 @@ final class TestGateway: Sendable {
                 fallbacks: setup.fallbacks, cooldown: setup.cooldown),
             deployments: try setup.deployments.map { deployment in
                 let provider = try #require(Provider.named(deployment.provider))
-                return PricedDeployment(
-                    configuration: deployment, provider: provider.variant(forModel: deployment.model).provider,
-                    price: price)
+                let name = deployment.provider
+                let model = deployment.model
+                let lookup: @Sendable (String) -> ModelPrice? = {
+                    PriceCatalogue.shipped.price(provider: name, model: $0)
+                }
+                var priced = PricedDeployment(
+                    configuration: deployment, provider: provider.variant(forModel: model).provider,
+                    price: setup.usesCatalogue ? lookup(model) : price,
+                    variantPrice: { setup.usesCatalogue ? lookup("\($0)/\(model)") : nil })
+                priced.terms = setup.terms[deployment.deploymentID] ?? []
+                return priced
             },
-            former: former, budgetExceededStatus: 422, priceLookup: { _, _ in nil })
+            passThrough: try setup.passThrough.map { deployment in
+                PricedDeployment(
+                    configuration: deployment, provider: try #require(Provider.named(deployment.provider)), price: nil)
+            },
+            former: former, fetcher: CredentialFetcher(clock: setup.clock), budgetExceededStatus: 422,
+            priceLookup: { setup.usesCatalogue ? PriceCatalogue.shipped.price(provider: $0, model: $1) : nil })
     }
 
     static func record(_ secret: String, number: UInt64, models: [String] = []) -> KeyRecord {

@@ -12,6 +12,8 @@ struct EscrowBench: Sendable {
     var ledger: any LedgerStore
     var escrow: any EscrowStore
     var writeOff: (@Sendable (Int64) async throws -> Void)?
+    /// Of the pods; one that is set goes on with the steps.
+    var clock: any WallClock = ManualWallClock()
 }
 
 /// Pods that crash, pause, lose answers and share budgets that change, step by random step; after each, what the store
@@ -25,12 +27,20 @@ final class EscrowModel {
         var writesOff = false
         /// Calls cost more than was reserved for them now and then.
         var underestimates = false
+        /// Budgets begin anew after so many seconds, and what is left rolls over, half of the limit at most. `nil`: they
+        /// are for a lifetime.
+        var rollsOverEvery: Int64?
     }
 
     private struct Running {
         var ticket: AdmissionTicket
+        /// Of the deployment that the attempt goes to.
+        var atDeployment: AdmissionTicket
         var key: Int
+        var deployment: Int
+        var estimate: Int64
         var cost: Int64
+        var startedAt: UnixMicroseconds
     }
     private final class Progress: Sendable {
         let sequence = Atomic<Int64>(0)
@@ -55,6 +65,7 @@ final class EscrowModel {
         var agent: EscrowAgent?
         var registry: EscrowRegistry?
         var paths: [AccountPath] = []
+        var deploymentPaths: [AccountPath] = []
         var running: [Running] = []
         var isPaused = false
 
@@ -66,11 +77,13 @@ final class EscrowModel {
 
     private let options: Options
     private let bench: EscrowBench
-    private let clock = ManualWallClock()
+    private let clock: any WallClock
     private let world = World()
     private var random: SeededGenerator
     private var pods: [Pod] = []
-    private var limits: [Int64] = [4_000_000, 2_500_000, 6_000_000, 8_000_000]
+    /// Of three keys, their team, two deployments and their provider.
+    private var limits: [Int64] = [4_000_000, 2_500_000, 6_000_000, 8_000_000, 3_500_000, 5_000_000, 7_000_000]
+    private var accounts: Range<Int> { self.limits.indices }
     /// A limit that was lowered may be passed by what was out then.
     private var ceilings: [Int64]
     private var calls: Int64 = 0
@@ -78,24 +91,39 @@ final class EscrowModel {
     private(set) var admitted = 0
     private(set) var crashes = 0
     private(set) var writeOffs = 0
+    /// Of each account, when the window ended that it was seen in first, microseconds.
+    private var firstWindowEnds: [Int: Int64] = [:]
+    /// How often more was out than the limit alone allows.
+    private(set) var rolledOver = 0
 
     private static let keys = (0..<3).map { LedgerSample.payer(UInt64($0 + 1), user: nil, team: "team") }
+    private static let routes = ["a", "b"].map { LedgerSample.route($0) }
 
     init(_ options: Options, bench: EscrowBench) {
         self.options = options
         self.bench = bench
+        self.clock = bench.clock
         self.random = SeededGenerator(seed: options.seed)
+        if options.rollsOverEvery != nil { self.limits = self.limits.map { $0 / 4 } }
         self.ceilings = self.limits
     }
 
-    /// The last is the team's.
     private func terms(_ index: Int) -> EscrowTerms {
         let subject =
-            index < 3 ? Subject(.key, Self.keys[index].keyID.text) : Subject(.team, "team")
-        return EscrowTerms(
-            BudgetTerms(
-                subject: subject, label: "", limit: NanoUSD(rawValue: self.limits[index]), window: .lifetime,
-                mode: self.options.underestimates ? .expected : .strict, softLimit: nil))
+            switch index {
+            case 0..<3: Subject(.key, Self.keys[index].keyID.text)
+            case 3: Subject(.team, "team")
+            case 4, 5: Subject(.deployment, Self.routes[index - 4].deploymentID)
+            default: Subject(.provider, Self.routes[0].provider)
+            }
+        var terms = BudgetTerms(
+            subject: subject, label: "", limit: NanoUSD(rawValue: self.limits[index]), window: .lifetime,
+            mode: self.options.underestimates ? .expected : .strict, softLimit: nil)
+        if let seconds = self.options.rollsOverEvery {
+            terms.window = .rolling(seconds: seconds, anchor: UnixMicroseconds(rawValue: 0))
+            (terms.label, terms.rolloverMax) = ("\(seconds)s", NanoUSD(rawValue: self.limits[index] / 2))
+        }
+        return EscrowTerms(terms)
     }
 
     private func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self.random) < percent }
@@ -121,7 +149,7 @@ final class EscrowModel {
 
     private func step() async throws {
         self.world.time.withLock { $0 += 40_000_000 }
-        self.clock.advance(by: .milliseconds(40))
+        (self.clock as? ManualWallClock)?.advance(by: .milliseconds(40))
         let pod = self.pods[Int.random(in: 0..<self.pods.count, using: &self.random)]
         if pod.agent == nil {
             if self.chance(30) { try await self.start(pod) }
@@ -151,27 +179,57 @@ final class EscrowModel {
         let estimate = Int64.random(in: 1...200_000, using: &self.random)
         let most = self.options.underestimates && self.chance(30) ? 2 * estimate : estimate
         let cost = Int64.random(in: 0...most, using: &self.random)
-        let demand = CallDemand(costMax: estimate, costExpected: estimate, inputTokens: 0, outputTokens: 0)
-        for attempt in 0..<2 {
-            var ticket = AdmissionTicket()
-            switch ticket.admit(pod.paths[key], demand, now: self.clock.now(), at: self.world.now) {
+        let deployment = Int.random(in: 0..<2, using: &self.random)
+        // Every other window leaves something.
+        if self.options.rollsOverEvery != nil, self.window(self.storeTime(pod)) % 2 == 0, self.chance(90) { return }
+        for attempt in 0..<3 {
+            var (ticket, atDeployment) = (AdmissionTicket(), AdmissionTicket())
+            var verdict = self.admit(&ticket, pod, pod.paths[key], estimate)
+            if case .admitted = verdict {
+                verdict = self.admit(&atDeployment, pod, pod.deploymentPaths[deployment], estimate)
+                if case .admitted = verdict {
+                } else {
+                    ticket.abandon()
+                }
+            }
+            switch verdict {
             case .admitted:
                 self.admitted += 1
-                pod.running.append(Running(ticket: ticket, key: key, cost: cost))
+                pod.running.append(
+                    Running(
+                        ticket: ticket, atDeployment: atDeployment, key: key, deployment: deployment,
+                        estimate: estimate, cost: cost, startedAt: self.storeTime(pod)))
                 return
             case .refused:
                 self.refused += 1
                 return
-            case .waits: if attempt == 0 { await pod.agent?.round(isTick: false) }
+            case .waits: if attempt < 2 { await pod.agent?.round(isTick: false) }
             }
         }
     }
 
-    private func event(_ key: Int, cost: Int64) -> UsageEvent {
+    private func admit(
+        _ ticket: inout AdmissionTicket, _ pod: Pod, _ path: AccountPath, _ estimate: Int64
+    ) -> AdmissionTicket.Verdict {
+        ticket.admit(
+            path, CallDemand(costMax: estimate, costExpected: estimate, inputTokens: 0, outputTokens: 0),
+            now: self.storeTime(pod), at: self.world.now)
+    }
+
+    private func window(_ time: UnixMicroseconds) -> Int64 {
+        self.options.rollsOverEvery.map { time.rawValue / ($0 * 1_000_000) } ?? 0
+    }
+
+    private func storeTime(_ pod: Pod) -> UnixMicroseconds {
+        UnixMicroseconds(rawValue: self.clock.now().rawValue + (pod.registry?.storeOffsetMicroseconds ?? 0))
+    }
+
+    private func event(_ call: Running, cost: Int64) -> UsageEvent {
         self.calls += 1
-        var event = LedgerSample.event(self.calls, payer: Self.keys[key], route: LedgerSample.route("a"))
+        var event = LedgerSample.event(
+            self.calls, payer: Self.keys[call.key], route: Self.routes[call.deployment])
         event.cost = NanoUSD(rawValue: cost)
-        event.startedAt = self.clock.now()
+        event.startedAt = call.startedAt
         return event
     }
 
@@ -184,14 +242,29 @@ final class EscrowModel {
     private func end(_ pod: Pod) {
         guard !pod.running.isEmpty else { return }
         var call = pod.running.remove(at: Int.random(in: 0..<pod.running.count, using: &self.random))
-        // What the caller left is settled in two parts: an attempt that failed, and one that did not.
-        let parts = self.chance(20) ? [call.cost / 3, call.cost - call.cost / 3] : [call.cost]
-        for cost in parts {
-            let sequence = self.journal(self.event(call.key, cost: cost), of: pod)
-            call.ticket.charge(
-                CallCharge(cost: NanoUSD(rawValue: cost), inputTokens: 0, outputTokens: 0), sequence: sequence)
+        // Some are settled in two parts: an attempt that failed, and one at the other deployment, if that has room.
+        if self.chance(20) {
+            self.settle(&call, pod, cost: call.cost / 3)
+            call.deployment = 1 - call.deployment
+            // Rows tell by when their call began which window they are of.
+            if self.window(call.startedAt) == self.window(self.storeTime(pod)),
+                case .admitted = self.admit(
+                    &call.atDeployment, pod, pod.deploymentPaths[call.deployment], call.estimate)
+            {
+                self.settle(&call, pod, cost: call.cost - call.cost / 3)
+            }
+        } else {
+            self.settle(&call, pod, cost: call.cost)
         }
         call.ticket.finish()
+    }
+
+    private func settle(_ call: inout Running, _ pod: Pod, cost: Int64) {
+        let sequence = self.journal(self.event(call, cost: cost), of: pod)
+        let charge = CallCharge(cost: NanoUSD(rawValue: cost), inputTokens: 0, outputTokens: 0)
+        call.ticket.charge(charge, sequence: sequence)
+        call.atDeployment.charge(charge, sequence: sequence)
+        call.atDeployment.finish()
     }
 
     private func ship(_ pod: Pod) async throws {
@@ -218,7 +291,7 @@ final class EscrowModel {
     private func crash(_ pod: Pod) {
         self.crashes += 1
         // Recovery settles what was under way.
-        for call in pod.running { _ = self.journal(self.event(call.key, cost: call.cost), of: pod) }
+        for call in pod.running { _ = self.journal(self.event(call, cost: call.cost), of: pod) }
         pod.running = []
         (pod.agent, pod.registry, pod.paths, pod.position) = (nil, nil, [], nil)
     }
@@ -254,12 +327,15 @@ final class EscrowModel {
         guard let registry = pod.registry else { return }
         let at = self.world.now
         pod.paths = (0..<3).map { AccountPath([self.terms($0), self.terms(3)], registry: registry, at: at) }
+        pod.deploymentPaths = (4..<6).map { AccountPath([self.terms($0), self.terms(6)], registry: registry, at: at) }
     }
 
     /// Raises or lowers a limit; every pod that lives knows it at once.
     private func change() async throws {
-        let index = Int.random(in: 0..<4, using: &self.random)
+        let index = Int.random(in: self.accounts, using: &self.random)
         let isRaise = self.chance(60)
+        // With windows, a limit that is lowered and raised would make it unclear what they are for.
+        guard self.options.rollsOverEvery == nil else { return }
         let now = try await self.bench.escrow.standings(of: [self.terms(index).id]).first?.outstanding ?? 0
         self.limits[index] = isRaise ? self.limits[index] + 1_000_000 : max(0, self.limits[index] - 500_000)
         // Until the first statement brings the new limit to the store, what the old one allows may still be granted.
@@ -270,7 +346,7 @@ final class EscrowModel {
 
     private func reset() async throws {
         guard self.options.resets else { return }
-        try await self.bench.escrow.resetAccount(self.terms(Int.random(in: 0..<4, using: &self.random)).id)
+        try await self.bench.escrow.resetAccount(self.terms(Int.random(in: self.accounts, using: &self.random)).id)
     }
 
     /// The pod is silent for so long that the others get what it held; it goes on later all the same.
@@ -287,15 +363,42 @@ final class EscrowModel {
         self.pods.reduce(0) { sum, pod in
             sum
                 + pod.journal.reduce(0) { sum, event in
-                    index == 3 || event.payer.keyID == Self.keys[index].keyID ? sum + event.cost.rawValue : sum
+                    let isOf =
+                        switch index {
+                        case 0..<3: event.payer.keyID == Self.keys[index].keyID
+                        case 4, 5: event.route.deploymentID == Self.routes[index - 4].deploymentID
+                        default: true
+                        }
+                    return isOf ? sum + event.cost.rawValue : sum
                 }
+        }
+    }
+
+    /// What rolls over was not used before: no window passes its limit by more than the bound, and all windows together
+    /// do not pass what they are for.
+    private func checkWindows(_ step: Int, seconds: Int64, standings: [EscrowStanding]) throws {
+        for index in self.accounts {
+            let (id, limit) = (self.terms(index).id, self.ceilings[index])
+            guard let standing = standings.first(where: { $0.accountID == id }) else { continue }
+            let first = self.firstWindowEnds[index, default: standing.windowEnd]
+            self.firstWindowEnds[index] = first
+            let windows = 1 + (standing.windowEnd - first) / (seconds * 1_000_000)
+            let spent = self.truth(index)
+            try #require(
+                standing.outstanding <= limit + limit / 2 && spent <= windows * limit,
+                "seed \(self.options.seed), step \(step), account \(index): \(spent) spent in \(windows) windows, \(standing.outstanding) out of \(limit)"
+            )
+            if standing.outstanding > limit { self.rolledOver += 1 }
         }
     }
 
     private func checkLimits(_ step: Int) async throws {
         guard !self.options.resets, !self.options.writesOff, !self.options.underestimates else { return }
-        let standings = try await self.bench.escrow.standings(of: (0..<4).map { self.terms($0).id })
-        for index in 0..<4 {
+        let standings = try await self.bench.escrow.standings(of: self.accounts.map { self.terms($0).id })
+        if let seconds = self.options.rollsOverEvery {
+            return try self.checkWindows(step, seconds: seconds, standings: standings)
+        }
+        for index in self.accounts {
             let id = self.terms(index).id
             guard let standing = standings.first(where: { $0.accountID == id }) else { continue }
             let spent = self.truth(index)
@@ -321,8 +424,12 @@ final class EscrowModel {
             }
         }
         #expect(try await self.bench.escrow.verifyEscrow() == [])
-        let standings = try await self.bench.escrow.standings(of: (0..<4).map { self.terms($0).id })
-        for index in 0..<4 where !self.options.resets {
+        if self.options.rollsOverEvery != nil, self.options.steps >= 3000, !self.options.resets, !self.options.writesOff
+        {
+            #expect(self.rolledOver > 0, "seed \(self.options.seed): nothing rolled over")
+        }
+        let standings = try await self.bench.escrow.standings(of: self.accounts.map { self.terms($0).id })
+        for index in self.accounts where !self.options.resets && self.options.rollsOverEvery == nil {
             let id = self.terms(index).id
             guard let standing = standings.first(where: { $0.accountID == id }) else { continue }
             #expect(

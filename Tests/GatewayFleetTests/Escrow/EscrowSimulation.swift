@@ -43,6 +43,10 @@ final class EscrowSimulation {
         var admittedByWindow: [Int64: Int64] = [:]
         var offeredByWindow: [Int64: Int64] = [:]
         var seconds = 0.0
+        /// Of sliding limits: most calls admitted in any 60 seconds.
+        var mostInAnyMinute = 0
+        /// What a counter that knows everything would have admitted of the same calls.
+        var ideallyAdmitted = 0
     }
 
     private enum Event {
@@ -102,6 +106,9 @@ final class EscrowSimulation {
     private var result = Result()
     private var reserved: Int64 = 0
     private var calls = 0
+    /// When the calls of the last 60 seconds were admitted: here, and by a counter that knows everything.
+    private var recent: [Double] = []
+    private var ideal: [Double] = []
 
     init(_ options: Options) async throws {
         self.options = options
@@ -223,6 +230,7 @@ final class EscrowSimulation {
         self.result.calls += 1
         self.calls += 1
         self.result.offeredByWindow[self.window, default: 0] += 1
+        self.admitIdeally()
         // Some pods get more than others.
         let pod = Int(Double(self.pods.count) * pow(self.uniform(), 1.3))
         var cost: Int64 = 1
@@ -239,6 +247,21 @@ final class EscrowSimulation {
         }
     }
 
+    private var inLastMinute: Int64 {
+        let now = self.time.now.withLock { $0 }
+        self.recent.removeAll { $0 <= now - 60 }
+        return Int64(self.recent.count)
+    }
+
+    private func admitIdeally() {
+        guard self.options.terms.isSliding else { return }
+        let now = self.time.now.withLock { $0 }
+        self.ideal.removeAll { $0 <= now - 60 }
+        guard self.ideal.count < Int(self.options.terms.limit) else { return }
+        self.ideal.append(now)
+        self.result.ideallyAdmitted += 1
+    }
+
     /// `false`: it has to wait.
     private func tryAdmit(_ pod: Int, _ call: Waiting) -> Bool {
         var ticket = AdmissionTicket()
@@ -249,6 +272,10 @@ final class EscrowSimulation {
         case .admitted:
             self.result.admitted += 1
             self.result.admittedByWindow[self.window, default: 0] += 1
+            if self.options.terms.isSliding {
+                self.recent.append(self.time.now.withLock { $0 })
+                self.result.mostInAnyMinute = max(self.result.mostInAnyMinute, Int(self.inLastMinute))
+            }
             self.reserved += call.estimate
             self.schedule(
                 .end(pod: pod, ticket: ticket, cost: call.cost, estimate: call.estimate, window: self.window),
@@ -272,7 +299,9 @@ final class EscrowSimulation {
         let limit = self.options.terms.limit
         let used: Int64 =
             self.options.terms.unit == .money
-            ? self.result.spent : self.result.admittedByWindow[self.window, default: 0]
+            ? self.result.spent
+            : self.options.terms.isSliding
+                ? self.inLastMinute : self.result.admittedByWindow[self.window, default: 0]
         let held = self.options.terms.unit == .money ? self.reserved : 0
         let part = Double(used) / Double(limit)
         if self.result.usedAtFirstRefusal == nil { self.result.usedAtFirstRefusal = part }

@@ -65,3 +65,29 @@ struct SharedRateTests {
         #expect(use >= 0.97, "\(note)")
     }
 }
+
+@Suite("Pods that share a sliding limit")
+struct SharedSlidingRateTests {
+    @Test(
+        "never pass it in any 60 seconds, and use it",
+        arguments: [60, 600, 6000], [(1, 0.8), (4, 0.8), (16, 0.8), (1, 3.0), (4, 3.0), (16, 3.0)])
+    func holds(limit: Int64, load: (pods: Int, offered: Double)) async throws {
+        let terms = EscrowTerms(
+            LimitTerms(subject: Subject(.key, "k"), unit: .requests, window: .slidingMinute, value: limit))
+        var options = EscrowSimulation.Options(terms: terms)
+        options.pods = load.pods
+        options.callsPerSecond = Double(limit) / 60 * load.offered
+        options.seconds = limit == 60 ? 600 : limit == 600 ? 300 : 180
+        options.seed = UInt64(limit) + UInt64(load.pods)
+        let result = try await EscrowSimulation(options).run()
+        let use = Double(result.admitted) / Double(result.ideallyAdmitted)
+        let note =
+            "sliding, limit \(limit), pods \(load.pods), offered \(load.offered)x: most in any minute "
+            + "\(result.mostInAnyMinute), use \(use), falsely refused "
+            + "\(Double(result.falselyRefused) / Double(result.calls)), operations per second "
+            + "\(Double(result.operations) / result.seconds)"
+        Figures.line(note)
+        #expect(result.mostInAnyMinute <= limit, "\(note)")
+        #expect(use >= 0.97, "\(note)")
+    }
+}

@@ -18,7 +18,7 @@ struct MemoryEscrowStoreTests {
 
 @Suite("Budgets of one pod that crashes and loses answers")
 struct EscrowModelSQLiteTests {
-    @Test("add up in SQLite after every step", arguments: 1...3 as ClosedRange<UInt64>)
+    @Test("add up in SQLite after every step", arguments: 1...4 as ClosedRange<UInt64>)
     func addsUp(seed: UInt64) async throws {
         var template = Array("/tmp/martlet-escrow-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw LedgerError.unavailable("no temporary directory") }
@@ -27,10 +27,13 @@ struct EscrowModelSQLiteTests {
             for suffix in ["", "-wal", "-shm"] { unlink("\(directory)/ledger\(suffix)") }
             rmdir(directory)
         }
-        let store = try SQLiteStore.open(path: "\(directory)/ledger", clock: ManualWallClock())
+        let clock = ManualWallClock()
+        let store = try SQLiteStore.open(path: "\(directory)/ledger", clock: clock)
         let options = EscrowModel.Options(
-            seed: seed, steps: 400, pods: seed == 1 ? 1 : 3, resets: seed == 3, underestimates: seed == 2)
-        try await EscrowModel(options, bench: EscrowBench(ledger: store, escrow: store, writeOff: nil)).run()
+            seed: seed, steps: 400, pods: seed == 1 ? 1 : 3, resets: seed == 3, underestimates: seed == 2,
+            rollsOverEvery: seed == 4 ? 2 : nil)
+        try await EscrowModel(options, bench: EscrowBench(ledger: store, escrow: store, writeOff: nil, clock: clock))
+            .run()
         try store.close()
     }
 }

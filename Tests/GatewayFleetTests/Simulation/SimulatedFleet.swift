@@ -104,7 +104,7 @@ final class SimulatedFleet: Sendable {
 
     private func later(_ delay: Duration, _ work: @escaping @Sendable () async throws -> Void) -> Task<Void, any Error>
     {
-        Task(executorPreference: self.time) {
+        self.time.start {
             try await self.time.wait(delay)
             try await work()
         }

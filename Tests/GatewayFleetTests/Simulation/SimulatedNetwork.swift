@@ -56,7 +56,7 @@ final class SimulatedConnection: Sendable {
         }
         if isTwice {
             let delay = Duration.milliseconds(self.time.random(1...2000))
-            Task(executorPreference: self.time) {
+            self.time.start {
                 try? await self.time.wait(delay)
                 _ = try? await work()
             }

@@ -105,7 +105,7 @@ final class SimulatedPod: Sendable {
     }
 
     private func spawn(_ work: @escaping @Sendable () async -> Void) {
-        let task = Task(executorPreference: self.world.time) { await work() }
+        let task = self.world.time.start { await work() }
         self.tasks.withLock { $0.append(task) }
     }
 

@@ -25,6 +25,8 @@ final class SimulatedTime: TaskExecutor, WallClock {
         var nextAlarm = 0
         var steps = 0
         var generator: SeededGenerator
+        /// Of tasks that were begun.
+        var cancellations: [@Sendable () -> Void] = []
     }
 
     private let state: Mutex<State>
@@ -124,7 +126,7 @@ final class SimulatedTime: TaskExecutor, WallClock {
     /// Runs `body` and everything that it starts, until it returns. Blocks the calling thread.
     func run<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) throws -> Value {
         let result = Mutex<Result<Value, any Error>?>(nil)
-        let task = Task(executorPreference: self) {
+        self.start {
             do {
                 let value = try await body()
                 result.withLock { $0 = .success(value) }
@@ -132,10 +134,37 @@ final class SimulatedTime: TaskExecutor, WallClock {
                 result.withLock { $0 = .failure(error) }
             }
         }
-        defer { task.cancel() }
+        defer { self.windUp() }
         while true {
             if let result = result.withLock({ $0 }) { return try result.get() }
             guard self.step() else { throw Stuck(elapsed: self.elapsed) }
+        }
+    }
+
+    /// Begins a task in this time, which ends with it at the latest.
+    @discardableResult
+    func start(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+        let task = Task(executorPreference: self, operation: body)
+        self.state.withLock { $0.cancellations.append { task.cancel() } }
+        return task
+    }
+
+    @discardableResult
+    func start(_ body: @escaping @Sendable () async throws -> Void) -> Task<Void, any Error> {
+        let task = Task(executorPreference: self, operation: body)
+        self.state.withLock { $0.cancellations.append { task.cancel() } }
+        return task
+    }
+
+    /// Cancels what was begun and lets it end: what hung in mid-air would be kept for ever. Some of it begins more.
+    private func windUp() {
+        for _ in 0..<1_000_000 {
+            let cancellations = self.state.withLock { state in
+                defer { state.cancellations = [] }
+                return state.cancellations
+            }
+            for cancel in cancellations { cancel() }
+            guard self.step() else { return }
         }
     }
 

@@ -28,10 +28,15 @@ package final class Outbox {
 
     deinit { self.memory.deallocate() }
 
-    /// Takes a copy of `first` and `second`, `pieceBytesMax` together, which `output` sends behind all it has put here.
+    /// Before `put`: sends what stands here if `count` bytes, at most `pieceBytesMax`, of one more output would not fit.
+    /// A call of its own, because a socket that does not take all of it changes where the caller's bytes have to go.
+    func makeRoom(for count: Int) {
+        if self.used + count > Self.bytesMax || self.sends.count == Self.sendsMax { self.flush() }
+    }
+
+    /// Takes a copy of `first` and `second`, which `output` sends behind all it has put here. There must be room.
     func put(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, for output: SocketOutput) {
         let count = first.count + second.count
-        if self.used + count > Self.bytesMax || self.sends.count == Self.sendsMax { self.flush() }
         let place = UnsafeMutableRawBufferPointer(start: self.memory + self.used, count: count)
         place.copyMemory(from: first)
         UnsafeMutableRawBufferPointer(rebasing: place[first.count...]).copyMemory(from: second)

@@ -13,7 +13,7 @@ package final class SocketOutput {
     /// -1: TLS lies between, or the channel has no socket (tests); all goes through NIO.
     private var descriptor: CInt = -1
     /// For looking at the socket without reading from it, also where TLS lies between. -1: the channel has none.
-    private(set) var socket: CInt = -1
+    package private(set) var socket: CInt = -1
     /// The socket refused bytes: the connection is about to be closed, and not by its other side's wish.
     package private(set) var isBroken = false
     /// Bytes that NIO holds for us.
@@ -52,11 +52,14 @@ package final class SocketOutput {
     private func writeAll(_ first: ByteBuffer, _ second: ByteBuffer?) {
         if self.descriptor >= 0, self.queuedBytes == 0 {
             let count = first.readableBytes + (second?.readableBytes ?? 0)
-            if count <= Outbox.pieceBytesMax { return self.gather(first, second, count: count) }
-            self.flush()
-            // The socket may have refused what was gathered.
-            if self.queuedBytes == 0, !self.isBroken { return self.send(first, second) }
+            let isSmall = count <= Outbox.pieceBytesMax
+            if isSmall { self.outbox?.makeRoom(for: count) } else { self.flush() }
+            // The socket may have refused what was gathered, and NIO has it now: nothing may overtake that.
+            if self.queuedBytes == 0, !self.isBroken {
+                return isSmall ? self.gather(first, second, count: count) : self.send(first, second)
+            }
         }
+        self.flush()
         self.queue(first)
         if let second { self.queue(second) }
     }
@@ -77,7 +80,7 @@ package final class SocketOutput {
 
     /// The turn has ended for these bytes.
     func sendGathered(_ bytes: UnsafeRawBufferPointer) {
-        self.gatheredBytes = 0
+        self.gatheredBytes -= bytes.count
         guard self.descriptor >= 0, self.queuedBytes == 0 else { return self.queue(ByteBuffer(bytes: bytes)) }
         // Not write(2), which goes through the file layer first: about 0.2 us.
         let sent = Glibc.send(self.descriptor, bytes.baseAddress, bytes.count, CInt(MSG_NOSIGNAL))

@@ -156,6 +156,29 @@ struct SocketOutputTests {
         try await sockets.end()
     }
 
+    @Test("does not overtake what the socket refused while room was made for it")
+    func refusedForRoom() async throws {
+        let sockets = try await Sockets(Outbox.sendsMax)
+        let sizes = [10_000, 10, 20, Outbox.pieceBytesMax + 1, 30]
+        let total = sizes.reduce(0, +)
+        try await sockets.turn { outputs in
+            var small: CInt = 4_096
+            setsockopt(
+                outputs[0].socket, SOL_SOCKET, SO_SNDBUF, &small, socklen_t(MemoryLayout<CInt>.size))
+            let all = bytes(total)
+            var written = 0
+            for (index, size) in sizes.enumerated() {
+                outputs[0].write(try #require(all.getSlice(at: written, length: size)))
+                written += size
+                if index == 0 { for other in outputs.dropFirst() { other.write(bytes(1)) } }
+                // The second piece found the outbox full, and the first then the socket.
+                if index == 1 { #expect(outputs[0].queuedBytes > 0) }
+            }
+        }
+        #expect(try await sockets.receive(total, at: 0) == Array(bytes(total).readableBytesView))
+        try await sockets.end()
+    }
+
     @Test("leaves before the connection is closed")
     func close() async throws {
         let sockets = try await Sockets(1)

@@ -6,21 +6,23 @@ final class RedisReplyReader {
     /// Longest reply, bytes; a longer one ends the connection, because nothing that is asked for is as long.
     static let replyBytesMax = 64 << 20
 
-    private let reader: UnsafeMutablePointer<redisReader>
+    private let library: HiredisLibrary
+    private let reader: HiredisLibrary.Reader
 
-    /// - Throws: when there is no memory for it.
+    /// - Throws: when the library is missing, or memory.
     init() throws(RedisError) {
-        guard let reader = redisReaderCreate() else {
+        self.library = try HiredisLibrary.load()
+        guard let reader = self.library.createReader() else {
             throw RedisError(.unreachable, "There is no memory for a connection to Redis.")
         }
         self.reader = reader
     }
 
-    deinit { redisReaderFree(self.reader) }
+    deinit { self.library.freeReader(self.reader) }
 
     func feed(_ bytes: ByteBuffer) throws(RedisError) {
         let code = bytes.withUnsafeReadableBytes { bytes in
-            redisReaderFeed(self.reader, bytes.bindMemory(to: CChar.self).baseAddress, bytes.count)
+            self.library.feed(self.reader, bytes.bindMemory(to: CChar.self).baseAddress, bytes.count)
         }
         guard code == REDIS_OK else { throw self.failure() }
     }
@@ -28,14 +30,14 @@ final class RedisReplyReader {
     /// The next whole reply. `nil`: more bytes are needed.
     func next() throws(RedisError) -> RedisReply? {
         var object: UnsafeMutableRawPointer?
-        guard redisReaderGetReply(self.reader, &object) == REDIS_OK else { throw self.failure() }
+        guard self.library.getReply(self.reader, &object) == REDIS_OK else { throw self.failure() }
         guard let object else {
             guard self.reader.pointee.len - self.reader.pointee.pos <= Self.replyBytesMax else {
                 throw RedisError(.connectionLost, "A reply of Redis is longer than \(Self.replyBytesMax) bytes.")
             }
             return nil
         }
-        defer { freeReplyObject(object) }
+        defer { self.library.freeReply(object) }
         return Self.reply(object.assumingMemoryBound(to: redisReply.self))
     }
 

@@ -63,6 +63,11 @@ struct Ledger {
         settings: Settings, stores: Stores, clock: any WallClock, logger: Logger
     ) async throws -> RedisTransport? {
         guard let redis = settings.redis, let postgres = stores.postgres else { return nil }
+        do {
+            _ = try HiredisLibrary.load()
+        } catch {
+            throw StartError(message: error.message)
+        }
         logger.info("Rows travel by Redis", metadata: ["redis.target": "\(redis.target)"])
         let process = ProcessInfo.processInfo
         return try await RedisTransport(

@@ -30,6 +30,15 @@ extension EndToEnd {
             return try #require(found)
         }
 
+        /// Whether Redis' client library is mapped into the process.
+        private func hasLibrary(_ pod: MartletProcess) throws -> Bool {
+            // A page at a time is what the kernel gives of it.
+            let file = try #require(FileHandle(forReadingAtPath: "/proc/\(pod.process.processID)/maps"))
+            var text = Data()
+            while case let page = file.availableData, !page.isEmpty { text += page }
+            return text.range(of: Data("hiredis".utf8)) != nil
+        }
+
         @Test("has one writer, whose token and queue all pods tell, and leaves nothing in Redis")
         func oneWriter() throws {
             let redis = try RedisServer()
@@ -43,6 +52,7 @@ extension EndToEnd {
                 #expect((told["holder"] as? String)?.hasSuffix("/\(writer.process.processID)") == true)
                 #expect(told["token"] as? Int == 1 && told["mode"] as? String == "queue", "\(told)")
                 #expect(told["queue_depth"] as? Int == 0 && told["error"] is NSNull, "\(told)")
+                #expect(try self.hasLibrary(pod))
                 try waitUntil("the pod to count its append and to know the token") {
                     let metrics = try pod.request("GET", "/metrics").text
                     return metrics.contains("martlet_queue_appends_total{way=\"queue\"} 1\n")
@@ -55,7 +65,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("without the switch never connects to a Redis that is named")
+        @Test("without the switch never connects to a Redis that is named, and loads nothing of its client library")
         func switchedOff() throws {
             let redis = try RedisServer()
             let before = try redis.command("INFO", "stats").split(separator: "\r\n").first {
@@ -72,6 +82,7 @@ extension EndToEnd {
             let counts = [before, after].compactMap { $0?.split(separator: ":").last.flatMap { Int($0) } }
             #expect(counts.count == 2 && counts[1] == counts[0] + 1, "\(counts)")
             #expect(try self.queue(fleet.pods[0]) == nil)
+            #expect(try !self.hasLibrary(fleet.pods[0]))
         }
 
         @Test(

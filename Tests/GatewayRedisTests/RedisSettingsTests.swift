@@ -43,3 +43,20 @@ struct RedisSettingsTests {
         #expect(error?.message.contains("secret") == false)
     }
 }
+
+@Suite("Redis' client library")
+struct HiredisLibraryTests {
+    @Test("that is not installed is named, with what to do")
+    func missing() {
+        let error = #expect(throws: RedisError.self) { _ = try HiredisLibrary(named: "libhiredis.so.none") }
+        #expect(error?.kind == .settings)
+        #expect(error?.message.contains("libhiredis.so.none") == true)
+        #expect(error?.message.contains("libhiredis-dev") == true, "\(error?.message ?? "")")
+    }
+
+    @Test("of another interface is refused before it is used")
+    func other() {
+        #expect(throws: RedisError.self) { _ = try HiredisLibrary(named: "libc.so.6") }
+        #expect(throws: Never.self) { _ = try HiredisLibrary(named: HiredisLibrary.fileName) }
+    }
+}

@@ -121,6 +121,8 @@ package struct Provider: Sendable, Hashable {
     package var streamUsage: StreamUsage
     package var usageConvention: UsageConvention
     package var costReport: CostReport
+    /// Of a provider of Responses: `previous_response_id` and `GET` find later what it has answered.
+    package var keepsResponses = true
     /// `Accept` for calls whose caller sent none.
     package var accept: String
     /// Appended to a configured base URL that does not end in it, such as `/v1` for Ollama, whose users configure the

@@ -59,7 +59,7 @@ enum ProviderTable {
         entry("gmi", "https://api.gmi-serving.com/v1", keys: ["GMI_API_KEY"], bases: []),
         entry(
             "groq", "https://api.groq.com/openai/v1", keys: ["GROQ_API_KEY"], bases: ["GROQ_API_BASE"],
-            also: .openAIResponses),
+            keepsResponses: false, also: .openAIResponses),
         entry(
             "huggingface", "https://router.huggingface.co/v1", keys: ["HF_TOKEN", "HUGGINGFACE_API_KEY"],
             bases: ["HF_API_BASE", "HUGGINGFACE_API_BASE"]),
@@ -93,7 +93,7 @@ enum ProviderTable {
             bases: ["NVIDIA_NIM_API_BASE"], endpoints: .all),
         entry(
             "openrouter", "https://openrouter.ai/api/v1", keys: ["OPENROUTER_API_KEY", "OR_API_KEY"],
-            bases: ["OPENROUTER_API_BASE"], endpoints: .all, costReport: .dollars,
+            bases: ["OPENROUTER_API_BASE"], endpoints: .all, costReport: .dollars, keepsResponses: false,
             also: [.openAIResponses, .anthropic]),
         entry(
             "perplexity", "https://api.perplexity.ai", keys: ["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"],
@@ -170,12 +170,14 @@ enum ProviderTable {
         _ name: String, _ defaultBaseURL: String?, keys: [String], bases: [String], requiresKey: Bool = true,
         endpoints: Provider.Endpoints = .chat, streamUsage: Provider.StreamUsage = .onRequest,
         usageConvention: Provider.UsageConvention = .inclusive, costReport: Provider.CostReport = .none,
-        requiredBaseSuffix: String? = nil, modelPrefix: String? = nil, also: WireFormatSet = []
+        keepsResponses: Bool = true, requiredBaseSuffix: String? = nil, modelPrefix: String? = nil,
+        also: WireFormatSet = []
     ) -> Provider {
         Provider(
             name: name, defaultBaseURL: defaultBaseURL, apiKeyVariables: keys, baseURLVariables: bases,
             requiresKey: requiresKey, authentication: .bearer, endpoints: endpoints, streamUsage: streamUsage,
-            usageConvention: usageConvention, costReport: costReport, accept: "application/json",
+            usageConvention: usageConvention, costReport: costReport, keepsResponses: keepsResponses,
+            accept: "application/json",
             requiredBaseSuffix: requiredBaseSuffix, modelPrefix: modelPrefix, nativeFormats: also.union(.openAIChat))
     }
 }

@@ -343,6 +343,48 @@ struct StoredResponseTests {
         }
     }
 
+    @Test(
+        "is kept here where its provider keeps none, whose bytes are not touched",
+        arguments: ["", "event: response.completed\ndata: ", "data: ", "data:"])
+    func keptForProvider(last: String) async throws {
+        let store = MemoryResponseStore()
+        try await withArchive("groq", store: store) { gateway, provider in
+            let isStream = !last.isEmpty
+            let client = try Self.send(
+                gateway, "POST", "/v1/responses", Wire.responses(extra: isStream ? ",\"stream\":true" : ""))
+            let connection = try provider.accept()
+            _ = try connection.request()
+            let lineEnd = last == "data:" ? "\r\n" : "\n"
+            let events =
+                last.replacing("completed", with: "created")
+                + "{\"type\":\"response.created\",\"sequence_number\":0,\"response\":"
+                + Wire.response("", status: "in_progress") + "}" + lineEnd + lineEnd + last
+                + "{\"type\":\"response.completed\",\"sequence_number\":1,\"response\":\(Wire.response())}"
+                + lineEnd + lineEnd + (last == "data: " ? "data: [DONE]\n\n" : "")
+            if isStream {
+                try connection.startStream()
+                try connection.chunk(events)
+                try connection.send("0\r\n\r\n")
+            } else {
+                try connection.answer(Wire.response())
+            }
+            #expect(try client.response().text == (isStream ? events : Wire.response()))
+            #expect(try Self.get(gateway, "resp_1").text == Wire.response())
+
+            let body = Wire.responses(extra: ",\"previous_response_id\":\"resp_1\"")
+            let next = try Self.send(gateway, "POST", "/v1/responses", body)
+            let request = try connection.request()
+            #expect(request.json["previous_response_id"] == nil)
+            let input = try #require(request.json["input"] as? [[String: Any]])
+            #expect(input.map { $0["role"] as? String } == ["user", "assistant", "user"])
+            try connection.answer(Wire.response().replacing("resp_1", with: "resp_2"))
+            #expect(try next.response().status == 200)
+            #expect(store.all.first { $0.id == "resp_2" }?.previousID == "resp_1")
+            #expect(try Self.get(gateway, "resp_1", method: "DELETE").status == 200)
+            #expect(try gateway.rows().count == 2)
+        }
+    }
+
     // MARK: kept by a provider
 
     @Test("is asked of the deployment that made it, whose bytes are not touched", arguments: [false, true])

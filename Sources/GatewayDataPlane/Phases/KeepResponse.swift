@@ -97,8 +97,14 @@ extension Call {
     /// event of a response that is to be kept goes out now: only that event waits for the store.
     func appendPiece(_ out: inout ByteBuffer) {
         guard let responses = self.responses, responses.stores, !responses.isKept,
-            self.translation?.isStreamFinished == true, let cut = Self.lastEvent(in: out), cut > StreamRelay.sizeBytes
+            self.translation?.isStreamFinished == true, let cut = Self.lastEvent(in: out)
         else { return self.appendFramed(&out) }
+        if self.translation?.isStraight == true, self.target?.deployment.provider.keepsResponses == false,
+            let event = out.getSlice(at: cut, length: out.writerIndex - cut)
+        {
+            responses.lastEvent = ByteBuffer(bytes: event.readableBytesView)
+        }
+        guard cut > StreamRelay.sizeBytes else { return self.appendFramed(&out) }
         for range in [StreamRelay.sizeBytes..<cut, cut..<out.writerIndex] {
             var piece = self.loop.buffer(capacity: range.count + StreamRelay.sizeBytes + 16)
             piece.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
@@ -109,16 +115,12 @@ extension Call {
         self.loop.recycle(&out)
     }
 
-    /// Where the last event begins. `nil`: events have no names.
+    /// Where the last event begins. `nil`: there is none.
     private static func lastEvent(in out: ByteBuffer) -> Int? {
-        let name = Array("event: response.".utf8)
-        return out.withUnsafeReadableBytes { bytes in
-            var start = bytes.count - name.count
-            while start >= StreamRelay.sizeBytes {
-                if bytes[start] == name[0], bytes[start..<start + name.count].elementsEqual(name) { return start }
-                start -= 1
-            }
-            return nil
+        out.withUnsafeReadableBytes { bytes in
+            guard bytes.count > StreamRelay.sizeBytes else { return nil }
+            return ResponseTurn.lastEvent(of: UnsafeRawBufferPointer(rebasing: bytes[StreamRelay.sizeBytes...]))
+                .map { $0.start + StreamRelay.sizeBytes }
         }
     }
 
@@ -129,14 +131,15 @@ extension Call {
         }
         self.keep(
             responses, translation, providersID: translation.responseID,
-            answer: translation.isStraight ? [] : translation.output, isStream: true)
+            answer: translation.isStraight ? responses.lastEvent : ByteBuffer(bytes: translation.output), isStream: true
+        )
     }
 
     /// - Returns: `false`: it is not kept, and can go out.
     func keepAnswer(_ body: ByteBuffer, _ translated: TranslatedAnswer?, _ translation: CallTranslation) -> Bool {
         guard let responses = self.responses, let translated else { return false }
         self.keep(
-            responses, translation, providersID: translated.responseID, answer: translated.body, isStream: false)
+            responses, translation, providersID: translated.responseID, answer: body, isStream: false)
         guard responses.isHolding else { return false }
         responses.answer = body
         self.phase = .storing
@@ -144,25 +147,28 @@ extension Call {
     }
 
     private func keep(
-        _ responses: ResponseCall, _ translation: CallTranslation, providersID: String?, answer: [UInt8],
+        _ responses: ResponseCall, _ translation: CallTranslation, providersID: String?, answer: ByteBuffer,
         isStream: Bool
     ) {
         guard responses.stores, !responses.isKept, let deployment = self.target?.deployment else { return }
         responses.isKept = true
+        let turn = ResponseDraft.Content.turn(request: responses.request, answer: answer, isStream: isStream)
         let content: ResponseDraft.Content
         let id: String
         if let mark = translation.options.storedResponse {
             id = mark.id
-            content = .turn(request: responses.request, answer: ByteBuffer(bytes: answer), isStream: isStream)
+            content = turn
         } else {
             guard let providersID, ResponseArchive.isIdentifier(providersID) else { return }
             id = providersID
-            content = .deployment(id: deployment.configuration.deploymentID, account: deployment.account)
+            content =
+                deployment.provider.keepsResponses
+                ? .deployment(id: deployment.configuration.deploymentID, account: deployment.account) : turn
         }
         responses.heldSince = self.loop.nanoseconds()
         let draft = ResponseDraft(
             id: id, owner: responses.owner,
-            previousID: translation.options.storedResponse == nil ? nil : responses.previousID,
+            previousID: content.isTurn ? responses.previousID : nil,
             identifier: self.responseIdentifier, content: content)
         let bound = NIOLoopBound(self, eventLoop: self.loop.eventLoop)
         let eventLoop = self.loop.eventLoop

@@ -11,6 +11,8 @@ struct ResponseDraft: Sendable {
         /// The turn is to be made of the request and its answer, or of the end of the answer's stream.
         case turn(request: ByteBuffer, answer: ByteBuffer, isStream: Bool)
         case deployment(id: String, account: String)
+
+        var isTurn: Bool { if case .turn = self { true } else { false } }
     }
 
     let id: String

@@ -21,6 +21,8 @@ final class ResponseCall {
     /// The end of the answer waits until the response is stored; since when, monotonic nanoseconds.
     var heldSince: UInt64?
     var isKept = false
+    /// The last event of a stream that goes to the caller as it is. Empty: the provider keeps it, or it has not come.
+    var lastEvent = ByteBuffer()
     /// A whole answer that is held so.
     var answer: ByteBuffer?
     /// All of a stream is there.

@@ -42,13 +42,39 @@ package enum ResponseTurn {
 
     /// The response within the event that ends the stream.
     private static func lastResponse(_ events: UnsafeRawBufferPointer, _ tree: JSONTree) -> JSONValue? {
-        for name in ["event: response.completed\ndata: ", "event: response.incomplete\ndata: "] {
-            guard let range = events.lastRange(of: Array(name.utf8)) else { continue }
-            let rest = events[range.upperBound...]
-            let end = rest.firstIndex(of: UInt8(ascii: "\n")) ?? rest.endIndex
-            return try? tree.read(UnsafeRawBufferPointer(rebasing: rest[..<end]))["response"]
+        guard let data = self.lastEvent(of: events)?.data,
+            let event = try? tree.read(UnsafeRawBufferPointer(rebasing: events[data])), let type = event["type"]?.text,
+            type == "response.completed" || type == "response.incomplete"
+        else { return nil }
+        return event["response"]
+    }
+
+    /// The last event of a stream, or of the end of one, but for OpenAI's `[DONE]`: where it begins, and its data.
+    /// - Returns: `nil`: there is none with data in one line.
+    package static func lastEvent(of events: UnsafeRawBufferPointer) -> (start: Int, data: Range<Int>)? {
+        var last: (start: Int, data: Range<Int>)?
+        var (start, data): (Int, Range<Int>?) = (0, nil)
+        var position = 0
+        while position < events.count {
+            let end = events[position...].firstIndex(of: UInt8(ascii: "\n")) ?? events.count
+            let isCR = end > position && events[end - 1] == UInt8(ascii: "\r")
+            let line = position..<(isCR ? end - 1 : end)
+            position = end + 1
+            if let value = self.data(of: line, in: events) { data = value }
+            guard line.isEmpty || position >= events.count else { continue }
+            if let data { last = (start, data) }
+            (start, data) = (position, nil)
         }
-        return nil
+        return last
+    }
+
+    /// `nil`: the line is no data, or the mark of the end.
+    private static func data(of line: Range<Int>, in events: UnsafeRawBufferPointer) -> Range<Int>? {
+        let name = "data:".utf8
+        guard line.count > name.count, events[line].starts(with: name) else { return nil }
+        var value = line.dropFirst(name.count)
+        if events[value.startIndex] == UInt8(ascii: " ") { value = value.dropFirst() }
+        return value.isEmpty || events[value].elementsEqual("[DONE]".utf8) ? nil : value
     }
 
     // MARK: Items
@@ -217,20 +243,5 @@ package enum ResponseTurn {
     private static func writeID(of item: JSONValue?, _ name: StaticString, _ writer: inout JSONWriter) {
         writer.key(name)
         if let id = item?["id"]?.text { writer.string(id) } else { writer.raw("null") }
-    }
-}
-
-extension UnsafeRawBufferPointer {
-    /// The last place of `pattern`. `nil`: it does not occur.
-    fileprivate func lastRange(of pattern: [UInt8]) -> Range<Int>? {
-        guard self.count >= pattern.count, let first = pattern.first else { return nil }
-        var start = self.count - pattern.count
-        while start >= 0 {
-            if self[start] == first, self[start..<start + pattern.count].elementsEqual(pattern) {
-                return start..<start + pattern.count
-            }
-            start -= 1
-        }
-        return nil
     }
 }

@@ -6,7 +6,7 @@ import Testing
 /// Tests of the real binary: started as a process, spoken to over sockets, killed without mercy. One after another,
 /// because they measure memory and time and share the machine's two cores with all other tests.
 @Suite(
-    "The gateway", .serialized,
+    "The gateway", .ownThread, .serialized,
     .enabled(
         if: ProcessInfo.processInfo.environment["MARTLET_BINARY"] != nil,
         "needs a built gateway: run ./scripts/test, which sets MARTLET_BINARY"))

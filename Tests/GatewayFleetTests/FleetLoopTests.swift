@@ -57,7 +57,7 @@ final class QuietPod: Sendable {
     }
 }
 
-@Suite("A fleet")
+@Suite("A fleet", .ownThread)
 struct FleetLoopTests {
     @Test("shows every pod, and those that leave no more")
     func membership() throws {
@@ -234,7 +234,7 @@ struct FleetLoopTests {
     }
 }
 
-@Suite("A job of the fleet")
+@Suite("A job of the fleet", .ownThread)
 struct JobRunnerTests {
     private static func job(_ log: Shared<[Int]>, _ number: Int, time: SimulatedTime) -> PeriodicJob {
         PeriodicJob(name: "count", interval: .milliseconds(500)) { _ throws(LedgerError) in

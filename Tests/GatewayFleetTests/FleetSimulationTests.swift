@@ -5,7 +5,7 @@ import Testing
 
 /// The program's own journals, shippers, members, feeds, job runners and adopters, with the store's model, in virtual
 /// time. `FLEET_SEED` repeats a run.
-@Suite("A fleet of many pods")
+@Suite("A fleet of many pods", .ownThread)
 struct FleetSimulationTests {
     private func run(
         seed: UInt64, pods: Int, for duration: Duration, faults: NetworkFaults

@@ -5,7 +5,7 @@ import Logging
 import TestSupport
 import Testing
 
-@Suite("An adopter of journals")
+@Suite("An adopter of journals", .ownThread)
 struct JournalAdopterTests {
     private let clock = ManualWallClock()
     private let disk = SimulatedDisk()

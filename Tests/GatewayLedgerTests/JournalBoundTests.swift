@@ -4,7 +4,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite("A journal at its bounds")
+@Suite("A journal at its bounds", .ownThread)
 struct JournalBoundTests {
     let payer = PayerIdentity.sample()
     let route = RouteIdentity.sample()
@@ -155,7 +155,7 @@ struct JournalBoundTests {
     }
 }
 
-@Suite("A journal whose file system fails")
+@Suite("A journal whose file system fails", .ownThread)
 struct JournalFaultTests {
     /// What a run recorded without an error, and what it was refused.
     struct Ledger {

@@ -15,7 +15,7 @@ extension [String: [UInt8]] {
     }
 }
 
-@Suite("A journal after a crash")
+@Suite("A journal after a crash", .ownThread)
 struct JournalCrashTests {
     /// One segment with twelve attempts, two of them open, and where each record ends.
     struct Sample {

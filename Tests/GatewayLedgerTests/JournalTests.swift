@@ -3,7 +3,7 @@ import GatewayLedger
 import TestSupport
 import Testing
 
-@Suite("A journal")
+@Suite("A journal", .ownThread)
 struct JournalTests {
     let payer = PayerIdentity.sample()
     let route = RouteIdentity.sample()

@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite("A ledger auditor")
+@Suite("A ledger auditor", .ownThread)
 struct LedgerAuditorTests {
     private func rows(_ auditor: LedgerAuditor) async throws -> [UsageRow] {
         let rows = Mutex<[UsageRow]>([])
@@ -160,7 +160,7 @@ private actor ShippingStore: LedgerStore {
     func verify() async throws(LedgerError) -> [String] { try await self.store.verify() }
 }
 
-@Suite("A usage export")
+@Suite("A usage export", .ownThread)
 struct UsageExportTests {
     private var row: UsageRow {
         var event = UsageEvent.sample(4)

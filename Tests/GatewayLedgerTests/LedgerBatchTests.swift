@@ -3,7 +3,7 @@ import GatewayLedger
 import TestSupport
 import Testing
 
-@Suite("A batch of the ledger as bytes")
+@Suite("A batch of the ledger as bytes", .ownThread)
 struct LedgerBatchTests {
     private let position = StreamPosition(
         journal: LedgerSample.journal(7), streamID: 12, epoch: 3, applied: 1_000_000)

@@ -22,7 +22,7 @@ private final class Waits: Sendable {
     }
 }
 
-@Suite("A ledger shipper")
+@Suite("A ledger shipper", .ownThread)
 struct LedgerShipperTests {
     private func shipper(
         _ journal: Journal, _ store: any LedgerStore, batchMax: Int = 20_000, waits: Waits = Waits(limit: 1)

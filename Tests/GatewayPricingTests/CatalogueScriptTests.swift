@@ -1,9 +1,10 @@
 import Foundation
 import GatewayPricing
+import TestSupport
 import Testing
 
 /// Runs scripts/make-price-catalogue on small price maps.
-@Suite("The catalogue script", .enabled(if: CatalogueScript.isAvailable, "python3 is not installed"))
+@Suite("The catalogue script", .ownThread, .enabled(if: CatalogueScript.isAvailable, "python3 is not installed"))
 struct CatalogueScriptTests {
     @Test("reads prices exactly, from numbers and from texts")
     func exactness() throws {

@@ -1,10 +1,11 @@
 import Foundation
 import GatewayCore
 import GatewayPricing
+import TestSupport
 import Testing
 
 /// `cost(of:tier:)` against rules written a second time, slowly and in decimal arithmetic.
-@Suite("The cost of a usage")
+@Suite("The cost of a usage", .ownThread)
 struct CostPropertyTests {
     @Test("equals the sum by the book", arguments: [1, 2, 20_261_122] as [UInt64])
     func differential(seed: UInt64) {

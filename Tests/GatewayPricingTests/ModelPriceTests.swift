@@ -1,8 +1,9 @@
 import GatewayCore
 import GatewayPricing
+import TestSupport
 import Testing
 
-@Suite("A model's price")
+@Suite("A model's price", .ownThread)
 struct ModelPriceTests {
     @Test("charges gpt-4o with a partly cached prompt 0.00375 USD")
     func workedCheckOpenAI() throws {

@@ -1,8 +1,9 @@
 import GatewayCore
 import GatewayPricing
+import TestSupport
 import Testing
 
-@Suite("The shipped price catalogue")
+@Suite("The shipped price catalogue", .ownThread)
 struct PriceCatalogueTests {
     @Test("has lines that all parse, print as they stand, and are found by name")
     func everyLine() {
@@ -69,7 +70,7 @@ struct PriceCatalogueTests {
     func version() { #expect(!PriceCatalogue.shipped.version.isEmpty) }
 }
 
-@Suite("The lookup of a price")
+@Suite("The lookup of a price", .ownThread)
 struct PriceLookupTests {
     private func catalogue(_ entries: (name: String, provider: String)...) throws -> PriceCatalogue {
         let lines = entries.map { "\($0.name)\t\($0.provider)\tchat\t-\t-\tinput=1" }

@@ -1,7 +1,8 @@
 import GatewayPricing
+import TestSupport
 import Testing
 
-@Suite("A price file of the user")
+@Suite("A price file of the user", .ownThread)
 struct PriceFileTests {
     private static let header = "#martlet-prices 1 2026-11-22\n"
     private static let good =

@@ -1,9 +1,10 @@
 import Foundation
 import GatewayCore
 import GatewayPricing
+import TestSupport
 import Testing
 
-@Suite("A configured price")
+@Suite("A configured price", .ownThread)
 struct PriceOverrideTests {
     private func override(_ entries: (String, String)...) throws -> PriceOverride {
         try PriceOverride(entries: entries.map { (key: $0.0, value: .text($0.1)) })
@@ -137,7 +138,7 @@ struct PriceOverrideTests {
     }
 }
 
-@Suite("Tiered prices in the configuration")
+@Suite("Tiered prices in the configuration", .ownThread)
 struct TieredPriceTests {
     private func range(_ from: String, _ to: String, _ rates: (String, String)...) -> PriceValue {
         .mapping(

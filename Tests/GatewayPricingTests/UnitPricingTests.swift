@@ -1,8 +1,9 @@
 import GatewayCore
 import GatewayPricing
+import TestSupport
 import Testing
 
-@Suite("A price per unit")
+@Suite("A price per unit", .ownThread)
 struct UnitPricingTests {
     private func units(_ change: (inout UnitUsage) -> Void) -> UnitUsage {
         var usage = UnitUsage()

@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite("A SQLite store's entities")
+@Suite("A SQLite store's entities", .ownThread)
 struct SQLiteEntityTests {
     @Test("behave as in every entity store", arguments: EntityStoreConformance.behaviours)
     func conforms(_ behaviour: EntityStoreBehaviour) async throws {

@@ -7,7 +7,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite("A SQLite store in trouble")
+@Suite("A SQLite store in trouble", .ownThread)
 struct SQLiteFaultTests {
     private struct InjectedFailure: Error {}
 

@@ -6,7 +6,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite("A SQLite store's models")
+@Suite("A SQLite store's models", .ownThread)
 struct SQLiteModelTests {
     private static let time = UnixMicroseconds(rawValue: 1_763_800_000_000_000)
 

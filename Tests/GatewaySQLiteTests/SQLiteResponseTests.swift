@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite("A SQLite store's responses")
+@Suite("A SQLite store's responses", .ownThread)
 struct SQLiteResponseTests {
     @Test("behave as in every response store", arguments: ResponseStoreConformance.behaviours)
     func conforms(_ behaviour: ResponseStoreBehaviour) async throws {

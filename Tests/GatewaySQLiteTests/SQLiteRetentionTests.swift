@@ -4,7 +4,7 @@ import GatewaySQLite
 import TestSupport
 import Testing
 
-@Suite("Retention in SQLite")
+@Suite("Retention in SQLite", .ownThread)
 struct SQLiteRetentionTests {
     private static let blockRows: Int64 = 4096
 

@@ -7,7 +7,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite("A SQLite store")
+@Suite("A SQLite store", .ownThread)
 struct SQLiteStoreTests {
     /// Stores and the directories they live in, until the test ends.
     private final class Bench: Sendable {

@@ -1,10 +1,11 @@
 import Foundation
 import GatewayTranslation
 import GatewayWire
+import TestSupport
 import Testing
 
 /// Every recorded answer, brought into every format, says the same as what the provider sent.
-@Suite("A recorded answer")
+@Suite("A recorded answer", .ownThread)
 struct RecordedAnswerTests {
     static let formats = WireFormat.allCases
     static let options: TranslationOptions = {

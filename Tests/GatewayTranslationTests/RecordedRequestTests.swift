@@ -2,10 +2,11 @@ import Foundation
 import GatewayTranslation
 import GatewayWire
 import Synchronization
+import TestSupport
 import Testing
 
 /// Every recorded request, brought into every format, asks for the same, or is refused by name.
-@Suite("A recorded request")
+@Suite("A recorded request", .ownThread)
 struct RecordedRequestTests {
     static let cases = RecordedCase.all.filter { $0.request != nil && $0.status == 200 }
 

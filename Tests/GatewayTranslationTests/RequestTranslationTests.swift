@@ -1,8 +1,9 @@
 import GatewayTranslation
 import GatewayWire
+import TestSupport
 import Testing
 
-@Suite("A translated request")
+@Suite("A translated request", .ownThread)
 struct RequestTranslationTests {
     private func dropping(_ format: WireFormat, _ model: String = "m") -> TranslationOptions {
         var options = TranslationOptions()
@@ -176,7 +177,7 @@ struct RequestTranslationTests {
     }
 }
 
-@Suite("A request in Anthropic's format for another host")
+@Suite("A request in Anthropic's format for another host", .ownThread)
 struct HostedAnthropicTests {
     @Test(
         "bears the version and leaves the model to the path",
@@ -194,7 +195,7 @@ struct HostedAnthropicTests {
     }
 }
 
-@Suite("Names of tools")
+@Suite("Names of tools", .ownThread)
 struct ToolNameTests {
     @Test(
         "that have to change never become another tool's, and come back", arguments: [WireFormat.anthropic, .bedrock])

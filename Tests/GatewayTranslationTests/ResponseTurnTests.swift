@@ -1,8 +1,9 @@
 import Foundation
 import GatewayTranslation
+import TestSupport
 import Testing
 
-@Suite("A turn of a conversation by Responses")
+@Suite("A turn of a conversation by Responses", .ownThread)
 struct ResponseTurnTests {
     private static let response =
         #"{"id":"resp_1","status":"completed","output":[{"type":"reasoning","id":"rs_1","summary":[]},"#
@@ -43,6 +44,23 @@ struct ResponseTurnTests {
             + "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":\(Self.response)}\n\n"
         let streamed = try #require(Self.record(#"{"input":"hi"}"#, events, isStream: true))
         #expect(streamed == whole)
+    }
+
+    @Test("is read from an end of a stream as any server cuts it")
+    func ends() throws {
+        let whole = try #require(Self.record(#"{"input":"hi"}"#))
+        let event = "{\"type\":\"response.completed\",\"response\":\(Self.response)}"
+        for events in [
+            "data: \(event)", "data:\(event)\n", "id: 7\r\nevent: response.completed\r\ndata: \(event)\r\n\r\n",
+            "data: {}\n\ndata: \(event)\n\n: a comment\n\ndata: [DONE]\n\n", "\n\n\ndata: \(event)\n\n\n",
+        ] {
+            #expect(Self.record(#"{"input":"hi"}"#, events, isStream: true) == whole, "\(events)")
+            for cut in 0..<events.utf8.count {
+                let part = String(decoding: events.utf8.prefix(cut), as: UTF8.self)
+                let record = Self.record(#"{"input":"hi"}"#, part, isStream: true)
+                #expect(record == nil || record == whole, "\(cut) of \(events)")
+            }
+        }
     }
 
     @Test("is none where the response has not come to its end")

@@ -1,9 +1,10 @@
 import Foundation
 import GatewayTranslation
 import GatewayWire
+import TestSupport
 import Testing
 
-@Suite("A translated stream")
+@Suite("A translated stream", .ownThread)
 struct StreamTranslationTests {
     @Test("of Anthropic says the same in every format, whole and cut at every byte", arguments: WireFormat.allCases)
     func everyCut(target: WireFormat) {

@@ -2,9 +2,10 @@ import Foundation
 import GatewayCore
 import GatewayTranslation
 import GatewayWire
+import TestSupport
 import Testing
 
-@Suite("Reported usage")
+@Suite("Reported usage", .ownThread)
 struct UsageTests {
     private func usage(_ body: String, _ format: WireFormat) throws -> ConversationUsage? {
         let outcome = try Array(body.utf8).withUnsafeBytes {

@@ -1,9 +1,10 @@
 import Foundation
 import GatewayTranslation
 import GatewayWire
+import TestSupport
 import Testing
 
-@Suite("An AWS event stream")
+@Suite("An AWS event stream", .ownThread)
 struct AWSEventStreamTests {
     private func vectors(_ kind: String) -> [Generic] {
         let path = RecordedCase.directory + "/aws-eventstream-vectors/vectors.json"
@@ -71,7 +72,7 @@ struct AWSEventStreamTests {
     }
 }
 
-@Suite("A JSON tree")
+@Suite("A JSON tree", .ownThread)
 struct JSONTreeTests {
     @Test(
         "reads what JSON is and nothing else",
@@ -141,7 +142,7 @@ struct JSONTreeTests {
     }
 }
 
-@Suite("A provider's failure")
+@Suite("A provider's failure", .ownThread)
 struct ProviderFailureTests {
     private func read(_ body: String, _ status: Int) -> ProviderFailure {
         Array(body.utf8).withUnsafeBytes { AnswerTranslator.readFailure($0, status: status) }
@@ -203,7 +204,7 @@ struct ProviderFailureTests {
     }
 }
 
-@Suite("The coverage of recordings")
+@Suite("The coverage of recordings", .ownThread)
 struct CoverageTests {
     @Test("is printed by provider")
     func printed() {

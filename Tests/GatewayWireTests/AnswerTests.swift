@@ -1,6 +1,7 @@
 import Foundation
 import GatewayCore
 import GatewayWire
+import TestSupport
 import Testing
 
 private func scan(_ text: String) -> UsageScan { withGuarded(text) { JSONScanner.scanAnswer($0) } }
@@ -12,7 +13,7 @@ private func streamed(_ bytes: [UInt8], cuts: [Int]) -> StreamingUsageScanner {
     return scanner
 }
 
-@Suite("A scan of an answer")
+@Suite("A scan of an answer", .ownThread)
 struct AnswerTests {
     static let full =
         #"{"id":"x","choices":[{"message":{"content":"a \"usage\":{} }"}}],"model":"gpt-4o","#

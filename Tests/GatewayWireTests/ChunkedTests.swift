@@ -1,4 +1,5 @@
 import GatewayWire
+import TestSupport
 import Testing
 
 /// Decodes `bytes` in the pieces that `cuts` make. Gives payload, bytes consumed and whether the end came.
@@ -28,7 +29,7 @@ private func fault(_ text: String, _ limits: HTTPLimits = HTTPLimits()) -> HTTPF
     return fault
 }
 
-@Suite("A chunked body")
+@Suite("A chunked body", .ownThread)
 struct ChunkedTests {
     static let good = [
         ("0\r\n\r\n", ""), ("5\r\nhello\r\n0\r\n\r\n", "hello"),

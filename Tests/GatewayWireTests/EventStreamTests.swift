@@ -1,5 +1,6 @@
 import Foundation
 import GatewayWire
+import TestSupport
 import Testing
 
 /// Everything that a scanner says of a stream.
@@ -52,7 +53,7 @@ private let sample =
     + "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":3,\"total_tokens\":8}}\n\n"
     + "data: [DONE]\n\n"
 
-@Suite("An event stream")
+@Suite("An event stream", .ownThread)
 struct EventStreamTests {
     @Test("tells what each event is")
     func events() {

@@ -3,7 +3,7 @@ import GatewayWire
 import TestSupport
 import Testing
 
-@Suite("A form")
+@Suite("A form", .ownThread)
 struct FormTests {
     private static let boundary = Array("b0undary".utf8)
 
@@ -93,7 +93,7 @@ struct FormTests {
     }
 }
 
-@Suite("An answer that is charged by units")
+@Suite("An answer that is charged by units", .ownThread)
 struct UnitAnswerTests {
     private static let image = #"""
         {"created":1,"size":"1024x1536","quality":"high","data":[{"b64_json":"a{\"usage\":1}\\"},{"x":{"y":[{}]}}],

@@ -1,9 +1,10 @@
 import Foundation
 import GatewayWire
+import TestSupport
 import Testing
 
 /// The committed inputs of the fuzz targets, read again in every test run, each whole and cut at every byte.
-@Suite("The fuzz corpus")
+@Suite("The fuzz corpus", .ownThread)
 struct FuzzCorpusTests {
     private static func inputs(_ target: String) -> [(name: String, bytes: [UInt8])] {
         let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -29,7 +30,7 @@ struct FuzzCorpusTests {
 
     @Test(
         "of heads and streams is read within its bytes",
-        arguments: ["RequestHead", "ResponseHead", "Chunked", "EventStream"])
+        arguments: ["RequestHead", "ResponseHead", "Chunked", "EventStream", "Form", "LargeAnswer"])
     func framing(target: String) {
         let inputs = Self.inputs(target)
         #expect(inputs.count >= 5)
@@ -43,6 +44,12 @@ struct FuzzCorpusTests {
                     var scanner = EventStreamScanner()
                     _ = scanner.feed(piece) { _, _ in }
                     _ = scanner.finish()
+                    _ = try? FormScan(piece, boundary: Array("xYz".utf8))
+                    var members = MemberScanner(names: ["usage"])
+                    members.feed(piece)
+                    _ = members.object
+                    var units = UnitAnswerScanner()
+                    units.feed(piece)
                 }
             }
         }

@@ -1,5 +1,6 @@
 import Foundation
 import GatewayWire
+import TestSupport
 import Testing
 
 /// What two readers say of one body.
@@ -109,7 +110,7 @@ struct JSONGenerator {
     }
 }
 
-@Suite("The request scanner and Foundation")
+@Suite("The request scanner and Foundation", .ownThread)
 struct JSONDifferentialTests {
     @Test("agree on generated bodies and on damaged ones", arguments: [1, 2, 3, 4] as [UInt64])
     func generated(seed: UInt64) {

@@ -1,7 +1,8 @@
 import GatewayWire
+import TestSupport
 import Testing
 
-@Suite("A scanner for members of an answer that is not held")
+@Suite("A scanner for members of an answer that is not held", .ownThread)
 struct MemberScannerTests {
     private static func object(_ text: String, pieceBytes: Int, names: [StaticString] = ["usage", "b"]) -> String? {
         var scanner = MemberScanner(names: names)

@@ -2,7 +2,7 @@ import CMartlet
 import TestSupport
 import Testing
 
-@Suite("A native helper")
+@Suite("A native helper", .ownThread)
 struct NativeHelperTests {
     @Test("computes the CRC-32C of RFC 3720's examples, with the processor's instruction and with the table")
     func knownChecksums() {

@@ -1,4 +1,5 @@
 import GatewayWire
+import TestSupport
 import Testing
 
 private func parse(_ text: String, _ limits: HTTPLimits = HTTPLimits()) -> RequestHeadParse {
@@ -18,7 +19,7 @@ private func head(_ text: String) -> RequestHead? {
 
 private let post = "POST /v1/chat/completions HTTP/1.1\r\n"
 
-@Suite("A request head")
+@Suite("A request head", .ownThread)
 struct RequestHeadTests {
     static let good = [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -1,4 +1,5 @@
 import GatewayWire
+import TestSupport
 import Testing
 
 private func scan(_ text: String) -> Result<RequestScan, JSONFault> {
@@ -15,7 +16,7 @@ private func nest(_ count: Int) -> String {
     String(repeating: "[", count: count) + String(repeating: "]", count: count)
 }
 
-@Suite("A scan of a request body")
+@Suite("A scan of a request body", .ownThread)
 struct RequestScanTests {
     @Test("finds the fields that the gateway acts on")
     func fields() throws {

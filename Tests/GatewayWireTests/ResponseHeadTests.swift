@@ -1,4 +1,5 @@
 import GatewayWire
+import TestSupport
 import Testing
 
 private func parse(_ text: String) -> ResponseHeadParse {
@@ -15,7 +16,7 @@ private func head(_ text: String) -> ResponseHead? {
     return head
 }
 
-@Suite("A response head")
+@Suite("A response head", .ownThread)
 struct ResponseHeadTests {
     static let good = [
         "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200\r\n\r\n", "HTTP/1.1 200 \r\n\r\n", "HTTP/1.0 404 Not Found\r\n\r\n",
@@ -99,7 +100,7 @@ struct ResponseHeadTests {
     func refused(text: String, expected: HTTPFault) { #expect(fault(text) == expected) }
 }
 
-@Suite("A header name")
+@Suite("A header name", .ownThread)
 struct HeaderNameTests {
     @Test(
         "is compared without regard to case",
@@ -122,7 +123,7 @@ struct HeaderNameTests {
     }
 }
 
-@Suite("A decimal in raw memory")
+@Suite("A decimal in raw memory", .ownThread)
 struct HTTPTextTests {
     @Test("reads like the number", arguments: [0, 7, 10, 99, 100, 12_345, 999_999_999_999, Int64.max, -1, Int64.min])
     func decimals(value: Int64) {

@@ -2,7 +2,7 @@ import GatewayWire
 import TestSupport
 import Testing
 
-@Suite("A comparison of secrets")
+@Suite("A comparison of secrets", .ownThread)
 struct SecretBytesTests {
     @Test("sees every byte that differs within its range, and none outside")
     func differs() {

@@ -1,7 +1,7 @@
 import Testing
 
 /// Every rule of the house fires on a planted breach, and not on its innocent neighbours.
-@Suite("A tidy rule")
+@Suite("A tidy rule", .ownThread)
 struct TidyRuleTests {
     private func file(_ text: String, _ path: String = "Sources/GatewayWire/Planted.swift") -> SourceFile {
         SourceFile(path: path, text: text)

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The rules of the house, applied to every file of the clone.
-@Suite("The repository")
+@Suite("The repository", .ownThread)
 struct TidyTests {
     /// One issue for each violation, so that each is read on a line of its own.
     private func expectNone(_ violations: [Violation], at location: SourceLocation = #_sourceLocation) {

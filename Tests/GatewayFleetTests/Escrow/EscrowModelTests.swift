@@ -15,7 +15,7 @@ private struct MachineClock: WallClock {
     }
 }
 
-@Suite("Budgets shared by pods that crash, pause and lose answers")
+@Suite("Budgets shared by pods that crash, pause and lose answers", .ownThread)
 struct EscrowModelTests {
     private static func memory() -> EscrowBench {
         let (ledger, clock) = (MemoryLedgerStore(), ManualWallClock())

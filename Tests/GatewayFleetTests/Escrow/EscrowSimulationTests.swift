@@ -3,7 +3,7 @@ import GatewayCore
 import TestSupport
 import Testing
 
-@Suite("Pods that share a budget")
+@Suite("Pods that share a budget", .ownThread)
 struct SharedBudgetTests {
     /// Demand of three times the budget: it is spent after a third of the time.
     private static func options(pods: Int, seed: UInt64) -> EscrowSimulation.Options {
@@ -37,7 +37,7 @@ struct SharedBudgetTests {
     }
 }
 
-@Suite("Pods that share a rate limit")
+@Suite("Pods that share a rate limit", .ownThread)
 struct SharedRateTests {
     @Test(
         "never pass it within a window, and use it",
@@ -66,7 +66,7 @@ struct SharedRateTests {
     }
 }
 
-@Suite("Pods that share a sliding limit")
+@Suite("Pods that share a sliding limit", .ownThread)
 struct SharedSlidingRateTests {
     @Test(
         "never pass it in any 60 seconds, and use it",

@@ -5,7 +5,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite("An escrow store in memory")
+@Suite("An escrow store in memory", .ownThread)
 struct MemoryEscrowStoreTests {
     @Test("behaves as every escrow store", arguments: EscrowStoreConformance.behaviours)
     func conforms(_ behaviour: EscrowStoreBehaviour) async throws {
@@ -16,7 +16,7 @@ struct MemoryEscrowStoreTests {
     }
 }
 
-@Suite("Budgets of one pod that crashes and loses answers")
+@Suite("Budgets of one pod that crashes and loses answers", .ownThread)
 struct EscrowModelSQLiteTests {
     @Test("add up in SQLite after every step", arguments: 1...4 as ClosedRange<UInt64>)
     func addsUp(seed: UInt64) async throws {

@@ -194,7 +194,7 @@ struct SlidingRateModel {
     }
 }
 
-@Suite("A sliding limit over pods that crash, stand still and lose answers")
+@Suite("A sliding limit over pods that crash, stand still and lose answers", .ownThread)
 struct SlidingRateTests {
     @Test("holds in any window", arguments: 1...12 as ClosedRange<UInt64>)
     func holds(seed: UInt64) throws {

@@ -5,7 +5,7 @@ import GatewayPostgres
 import TestSupport
 import Testing
 
-@Suite("A sliding limit in PostgreSQL")
+@Suite("A sliding limit in PostgreSQL", .ownThread)
 struct SlidingStoreTests {
     /// The database's clock cannot be set, but its row can be made older by so many slices.
     @Test("counts as the limit in memory does, whatever pods say", arguments: [1, 2, 3] as [UInt64])

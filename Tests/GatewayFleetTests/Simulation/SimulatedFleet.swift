@@ -52,6 +52,8 @@ final class SimulatedFleet: Sendable {
 
     /// Lets everything happen for `duration`, then heals, drains and checks.
     func run(pods count: Int, for duration: Duration) async throws {
+        // They hold this fleet, too.
+        defer { self.pods.withLock { $0 = [:] } }
         for index in 0..<count { try await self.start(index) }
         let end = self.time.elapsed + duration
         var revivals: [Task<Void, any Error>] = []

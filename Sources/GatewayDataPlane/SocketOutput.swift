@@ -16,6 +16,8 @@ package final class SocketOutput {
     package private(set) var socket: CInt = -1
     /// The socket refused bytes: the connection is about to be closed, and not by its other side's wish.
     package private(set) var isBroken = false
+    /// Whether anything has left, or has been given to NIO, since the owner last said no.
+    package var hasSent = false
     /// Bytes that NIO holds for us.
     package private(set) var queuedBytes = 0
     /// What is gathered for the end of the loop's turn. `nil` before `attach`.
@@ -84,6 +86,7 @@ package final class SocketOutput {
         guard self.descriptor >= 0, self.queuedBytes == 0 else { return self.queue(ByteBuffer(bytes: bytes)) }
         // Not write(2), which goes through the file layer first: about 0.2 us.
         let sent = Glibc.send(self.descriptor, bytes.baseAddress, bytes.count, CInt(MSG_NOSIGNAL))
+        if sent > 0 { self.hasSent = true }
         if sent == bytes.count || !self.canContinue(sent) { return }
         // A copy, made before NIO calls anybody, who may have the outbox use this memory again.
         self.queue(ByteBuffer(bytes: UnsafeRawBufferPointer(rebasing: bytes[max(0, sent)...])))
@@ -104,6 +107,7 @@ package final class SocketOutput {
                 }
             }
         }
+        if sent > 0 { self.hasSent = true }
         if sent == first.readableBytes + (second?.readableBytes ?? 0) || !self.canContinue(sent) { return }
         let done = max(0, sent)
         if done < first.readableBytes { self.queue(first.droppingFirst(done)) }
@@ -123,6 +127,7 @@ package final class SocketOutput {
     private func queue(_ buffer: ByteBuffer) {
         guard let context = self.context, buffer.readableBytes > 0 else { return }
         let count = buffer.readableBytes
+        self.hasSent = true
         self.queuedBytes += count
         // Many small pieces for a slow reader must not hold a large block each.
         let queued = count < buffer.storageCapacity / 4 ? ByteBuffer(bytes: buffer.readableBytesView) : buffer

@@ -140,8 +140,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
         self.relayEnd()
         if case .closed = self.state { return }
         let former = self.state
-        // In the turn of the loop in which the call took the connection: the request had not left yet.
-        let isUnsent = if case .awaitingHead = former { self.output.gatheredBytes > 0 } else { false }
+        // Of the request nothing had left yet.
+        let isUnsent = if case .awaitingHead = former { !self.output.hasSent } else { false }
         self.state = .closed
         self.output.detach()
         self.loop.remove(self)
@@ -156,11 +156,14 @@ final class UpstreamConnection: ChannelDuplexHandler {
         }
     }
 
+    /// Under TLS the channel stays open until the other side has said its end, which may take seconds: nothing that comes
+    /// meanwhile is anybody's, and no call may get the connection.
     func close() {
         self.call = nil
         self.end = nil
         self.output.flush()
-        self.context?.close(promise: nil)
+        self.leave()
+        self.secured(false)
     }
 
     /// Whether the connection may carry another request. The system is asked whether the other side has closed it: a
@@ -210,6 +213,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
         self.call = call
         self.state = .awaitingHead
         self.idleSince = 0
+        self.output.hasSent = false
         if parts.pieces.count == 2, parts.last.readableBytes == 0 {
             self.output.write(parts.pieces[0], parts.pieces[1])
         } else {
@@ -238,11 +242,11 @@ final class UpstreamConnection: ChannelDuplexHandler {
         var buffer = bytes
         while buffer.readableBytes > 0 {
             switch self.state {
-            case .idle, .closed:
+            case .closed: return
+            case .idle:
                 // Bytes nobody asked for: the next answer could not be told apart from them.
-                self.close()
-                return
-            case .awaitingHead where self.output.gatheredBytes > 0:
+                return self.close()
+            case .awaitingHead where !self.output.hasSent:
                 return self.abandonUnsent()
             case .awaitingHead:
                 guard self.readHead(&buffer) else { return }
@@ -433,9 +437,11 @@ final class UpstreamConnection: ChannelDuplexHandler {
     /// All that `ended` lets go of, since it passes over a connection that is closed already. What is not sent yet never
     /// is.
     private func leave() {
+        if case .closed = self.state { return }
         self.state = .closed
         self.output.detach()
         self.loop.remove(self)
+        self.pool.forget(self)
         self.context?.close(promise: nil)
     }
 

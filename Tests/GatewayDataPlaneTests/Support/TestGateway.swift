@@ -53,7 +53,7 @@ struct GatewaySetup: Sendable {
     mutating func add(
         _ group: String, port: Int, model: String? = nil, id: String? = nil, inFlightMax: Int? = nil,
         waitingMax: Int? = nil, usage: StreamUsageSupport = .onRequest, answer: BuiltInAnswer? = nil,
-        isTLS: Bool = false, provider: String = "openai", dropsUnsupported: Bool = false
+        isTLS: Bool = false, authorityFile: String? = nil, provider: String = "openai", dropsUnsupported: Bool = false
     ) {
         // What the others add to the path begins with a version.
         let basePath = provider == "openai" ? "/v1" : ""
@@ -67,7 +67,7 @@ struct GatewaySetup: Sendable {
                 weight: 1,
                 limits: DeploymentLimits(
                     inFlightMax: inFlightMax, waitingMax: waitingMax, totalTimeout: nil, streamTimeout: nil),
-                streamUsage: usage, answer: answer, verifiesTLS: true, authorityFile: nil)
+                streamUsage: usage, answer: answer, verifiesTLS: true, authorityFile: authorityFile)
         deployment.dropsUnsupported = dropsUnsupported
         self.deployments.append(deployment)
     }

@@ -590,6 +590,8 @@ final class CallerHandler: ChannelDuplexHandler {
             // What is still buffered goes out first; how long that may take, `isStuck` says.
             if self.output.queuedBytes > 0 {
                 self.stateSince = now
+                // Also of what is too little to count as unwritable.
+                if self.unwritableSince == 0 { (self.unwritableSince, self.bytesBuffered) = (now, .max) }
             } else if now &- self.stateSince > Self.lingerNanoseconds {
                 self.close()
             }

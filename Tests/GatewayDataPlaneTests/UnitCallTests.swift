@@ -66,6 +66,21 @@ struct UnitCallTests {
         }
     }
 
+    @Test("are refused where their number is beyond reckoning", arguments: ["1048577", "9007199254740992"])
+    func tooManyImages(number: String) async throws {
+        try await withUnits("gpt-image-1") { gateway, provider in
+            let body = #"{"model":"chat","prompt":"x","size":"65536x65536","n":\#(number)}"#
+            let answer = try gateway.post("/v1/images/generations", body).response()
+            #expect(answer.status == 400 && answer.openAIError?["param"] as? String == "n", "\(answer.text)")
+            let client = try gateway.post(
+                "/v1/images/generations", #"{"model":"chat","prompt":"x","size":"65536x65536","n":1048576}"#)
+            let connection = try provider.accept()
+            _ = try connection.request()
+            try connection.answer(#"{"data":[{"b64_json":"AA"}]}"#)
+            #expect(try client.response().status == 200)
+        }
+    }
+
     @Test("are charged by the tokens that the provider reports, whatever their number")
     func imageTokens() async throws {
         try await withUnits("gpt-image-1") { gateway, provider in

@@ -15,6 +15,8 @@ final class CallMeter {
     /// The answer is JSON, or a stream of it.
     private var readsAnswer = false
     private(set) var isEventStream = false
+    /// Of events or of another kind.
+    private var isStream = false
     /// Of a stream.
     private var streamBytes = 0
 
@@ -31,18 +33,25 @@ final class CallMeter {
     func beginAttempt() {
         self.answer = UnitAnswerScanner()
         self.readsAnswer = false
-        self.isEventStream = false
+        (self.isEventStream, self.isStream) = (false, false)
         self.streamBytes = 0
     }
 
+    /// Streams that are no server-sent events: Cohere's v1, lines of JSON, AWS' frames.
+    private static let otherStreams: [StaticString] = [
+        "application/stream+json", "application/x-ndjson", "application/vnd.amazon.eventstream",
+    ]
+
     func begin(_ head: ResponseHead, bytes: UnsafeRawBufferPointer) {
         self.isEventStream = head.isEventStream
-        self.readsAnswer = head.isEventStream || HeaderName.hasPrefix(bytes, head.contentType, "application/json")
+        self.isStream =
+            head.isEventStream || Self.otherStreams.contains { HeaderName.hasPrefix(bytes, head.contentType, $0) }
+        self.readsAnswer = self.isStream || HeaderName.hasPrefix(bytes, head.contentType, "application/json")
     }
 
     func feed(_ bytes: UnsafeRawBufferPointer) {
         if self.readsAnswer { self.answer.feed(bytes) }
-        if self.isEventStream { self.streamBytes += bytes.count }
+        if self.isStream { self.streamBytes += bytes.count }
     }
 
     // MARK: What it costs
@@ -136,8 +145,8 @@ final class CallMeter {
         var charge = charge
         if !self.isCharged { charge = Charge(isMeasured: true) }
         if !charge.isMeasured {
-            charge.isMeasured = !self.isEventStream
-            if self.isEventStream {
+            charge.isMeasured = !self.isStream
+            if self.isStream {
                 charge.usage.input = figures.inputTokens(bytes: inputTextBytes)
                 charge.usage.output = figures.outputTokens(bytes: self.streamBytes)
             }

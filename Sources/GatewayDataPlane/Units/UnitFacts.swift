@@ -24,6 +24,9 @@ struct UnitFacts {
     /// Offset in a form where a part can be put in front. `nil`: it is JSON.
     var formInsertion: Int?
 
+    /// More than any provider makes for one call, and few enough to be multiplied by what one costs.
+    static let imagesMax: Int64 = 1 << 20
+
     init() {}
 
     // MARK: JSON
@@ -31,6 +34,7 @@ struct UnitFacts {
     /// - Parameter body: a JSON object, verified.
     /// - Throws: the body says one thing twice, or has more values than it may.
     init(_ body: UnsafeRawBufferPointer, kind: CallKind, choiceCount: Int64) throws(GatewayError) {
+        guard choiceCount <= Self.imagesMax else { throw .tooManyImages }
         self.images = choiceCount
         let tree = JSONTree()
         guard let root = try? tree.read(body) else {
@@ -129,9 +133,10 @@ struct UnitFacts {
             self.formModel = content
             scan.model = content
         case .n:
-            guard let count = Int64(String(decoding: bytes, as: UTF8.self)), count >= 1, count <= 1 << 20 else {
+            guard let count = Int64(String(decoding: bytes, as: UTF8.self)), count >= 1 else {
                 throw .invalid("The field 'n' is no whole number of 1 or more: send one.", param: "n")
             }
+            guard count <= Self.imagesMax else { throw .tooManyImages }
             self.images = count
             scan.choiceCount = count
         case .size: self.size = Self.named(String(decoding: bytes, as: UTF8.self))
@@ -159,4 +164,9 @@ struct UnitFacts {
         guard bytesPerSecond > 0 else { return nil }
         return Int64(bytes.count - 44) * 1_000_000 / bytesPerSecond
     }
+}
+
+extension GatewayError {
+    fileprivate static let tooManyImages = GatewayError.invalid(
+        "The field 'n' asks for more than \(UnitFacts.imagesMax) images: send a smaller number.", param: "n")
 }

@@ -99,11 +99,7 @@ extension Call {
         guard let responses = self.responses, responses.stores, !responses.isKept,
             self.translation?.isStreamFinished == true, let cut = Self.lastEvent(in: out)
         else { return self.appendFramed(&out) }
-        if self.translation?.isStraight == true, self.target?.deployment.provider.keepsResponses == false,
-            let event = out.getSlice(at: cut, length: out.writerIndex - cut)
-        {
-            responses.lastEvent = ByteBuffer(bytes: event.readableBytesView)
-        }
+        if let event = out.getSlice(at: cut, length: out.writerIndex - cut) { self.noteLastEvent(event) }
         guard cut > StreamRelay.sizeBytes else { return self.appendFramed(&out) }
         for range in [StreamRelay.sizeBytes..<cut, cut..<out.writerIndex] {
             var piece = self.loop.buffer(capacity: range.count + StreamRelay.sizeBytes + 16)
@@ -113,6 +109,14 @@ extension Call {
             if range.upperBound == cut { self.flushOutgoing() }
         }
         self.loop.recycle(&out)
+    }
+
+    /// Copies the end of a stream that goes to the caller as it is, where nobody else keeps it.
+    func noteLastEvent(_ event: ByteBuffer) {
+        guard let responses = self.responses, responses.stores, !responses.isKept,
+            self.translation?.isStraight == true, self.target?.deployment.provider.keepsResponses == false
+        else { return }
+        responses.lastEvent = ByteBuffer(bytes: event.readableBytesView)
     }
 
     /// Where the last event begins. `nil`: there is none.

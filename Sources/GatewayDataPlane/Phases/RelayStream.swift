@@ -234,6 +234,7 @@ extension Call {
         if self.asksForUsage, event.isUsageOnly { return }
         var out = self.loop.buffer(capacity: pending.readableBytes + 64)
         out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
+        self.noteLastEvent(pending)
         out.writeBuffer(&pending)
         out.writeStaticString("\n\n")
         self.appendFramed(&out)
@@ -245,6 +246,7 @@ extension Call {
         self.stream?.pending = ByteBuffer()
         var out = self.loop.buffer(capacity: pending.readableBytes + StreamRelay.sizeBytes + 16)
         out.moveWriterIndex(forwardBy: StreamRelay.sizeBytes)
+        self.noteLastEvent(pending)
         out.writeBuffer(&pending)
         self.appendFramed(&out)
     }

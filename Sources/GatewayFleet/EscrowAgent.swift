@@ -216,20 +216,32 @@ package actor EscrowAgent {
         // Should one batch fail, the others are void with it: `resync` comes before the next round.
         do throws(LedgerError) {
             for start in stride(from: 0, to: budgets.count, by: self.configuration.batchMax) {
-                try await self.exchangeBudgets(Array(budgets[start...].prefix(self.configuration.batchMax)), facts)
+                // After a fence the store has said anew what this pod holds, and the rest was reckoned before.
+                guard
+                    try await self.exchangeBudgets(Array(budgets[start...].prefix(self.configuration.batchMax)), facts)
+                else { break }
             }
         } catch {
             for rate in rates { rate.account.update { $0.withdraw(rate.entry) } }
             throw error
         }
         for start in stride(from: 0, to: rates.count, by: self.configuration.batchMax) {
-            try await self.exchangeRates(Array(rates[start...].prefix(self.configuration.batchMax)), facts)
+            do throws(LedgerError) {
+                try await self.exchangeRates(Array(rates[start...].prefix(self.configuration.batchMax)), facts)
+            } catch {
+                // Nothing but an answer would let these ask again.
+                for rate in rates[start...].dropFirst(self.configuration.batchMax) {
+                    rate.account.update { $0.withdraw(rate.entry) }
+                }
+                throw error
+            }
         }
     }
 
     private func share(_ facts: EscrowFacts) -> Int64 { self.isAlone ? 1 : Int64(min(16, max(4, 2 * facts.pods))) }
 
-    private func exchangeBudgets(_ proposals: [Proposal], _ facts: EscrowFacts) async throws(LedgerError) {
+    /// - Returns: `false`: somebody else has taken this pod's turn meanwhile, and it has taken it again.
+    private func exchangeBudgets(_ proposals: [Proposal], _ facts: EscrowFacts) async throws(LedgerError) -> Bool {
         var proposals = proposals
         // Once more for accounts that the store did not take: they are new, or their window has just been closed.
         for attempt in 0..<2 {
@@ -241,7 +253,8 @@ package actor EscrowAgent {
                 position: facts.position)
             guard case .done(let grants, let now) = outcome else {
                 self.session = nil
-                return try await self.resync()
+                try await self.resync()
+                return false
             }
             self.session?.turn += 1
             self.heard(now: now)
@@ -252,6 +265,7 @@ package actor EscrowAgent {
             try await self.store.addAccounts(proposals.map(\.account.terms), now: now)
         }
         for proposal in proposals { proposal.account.update { $0.withdraw(proposal.entry) } }
+        return true
     }
 
     /// - Returns: proposals that got no answer.

@@ -146,6 +146,79 @@ struct EscrowPoolTests {
         #expect(empty.reserve(1, now: Self.now, at: Self.start) == .dry)
     }
 
+    @Test("does not overflow, however much is asked for while the store is away")
+    func saturates() {
+        for mode in [BudgetMode.strict, .expected] {
+            var pool = EscrowPool(Self.terms(1 << 59, mode))
+            for _ in 0..<100 {
+                #expect(pool.reserve(1 << 59, now: Self.now, at: Self.start, podsWithoutStore: 0) == .short)
+            }
+        }
+        var sliding = EscrowPool(
+            EscrowTerms(LimitTerms(subject: Subject(.key, "k"), unit: .tokens, window: .slidingDay, value: 1 << 59)))
+        for _ in 0..<100 { #expect(sliding.reserve(1 << 59, now: Self.now, at: Self.start) == .short) }
+    }
+
+    @Test("asks for what only a budget with its rollover affords, before the store has answered in the window")
+    func asksBeyondLimit() throws {
+        var budget = BudgetTerms(
+            subject: Subject(.key, "k"), label: "", limit: NanoUSD(rawValue: 1000),
+            window: .rolling(seconds: 86_400, anchor: Self.now), mode: .strict, softLimit: nil)
+        budget.rolloverMax = NanoUSD(rawValue: 5000)
+        let terms = EscrowTerms(budget)
+        #expect(terms.rolloverMax == 5000)
+        var pool = EscrowPool(terms)
+        #expect(pool.reserve(6001, now: Self.now, at: Self.start) == .dry)
+        #expect(pool.reserve(1500, now: Self.now, at: Self.start) == .short)
+        let entry = try Self.entry(&pool, Self.around(Self.start), isTick: false)
+        #expect(entry.least == 1500)
+        // Nothing has rolled over.
+        pool.apply(Self.grant(0, of: terms, outstanding: 0), to: entry, at: Self.start)
+        #expect(pool.reserve(1500, now: Self.now, at: Self.start) == .dry)
+    }
+
+    @Test("reports up to the last settlement that it has counted, though the journal was looked at before that one")
+    func cutsBehindWhatIsCounted() throws {
+        let terms = Self.terms(1000)
+        var pool = try Self.pool(terms, holding: 100)
+        #expect(pool.reserve(60, now: Self.now, at: Self.start) == .taken(amount: 60, generation: 1))
+        pool.settle(generation: 1, reserved: 60, consumed: 20, sequence: 8, ends: true)
+        let later = Self.start + 60_000_000_000
+        // Sequence 7 was the last one when the round began.
+        _ = pool.proposal(Self.around(later, sequence: 7, applied: 7), now: Self.now, isTick: true)
+            .map { pool.withdraw($0) }
+        let early = pool.proposal(Self.around(later, sequence: 7, applied: 7), now: Self.now, isTick: true)
+        #expect(early?.settle ?? 0 == 0, "what is counted is not in the store yet")
+        if let early { pool.withdraw(early) }
+        let entry = try Self.entry(&pool, Self.around(later, sequence: 8, applied: 8), isTick: true)
+        #expect(entry.settle == 20 && entry.cut == 8)
+    }
+
+    @Test("of a rate takes the store's window over where this pod's clock was ahead")
+    func clockAhead() throws {
+        let terms = EscrowTerms(
+            LimitTerms(subject: Subject(.key, "k"), unit: .requests, window: .minute, value: 10))
+        var pool = EscrowPool(terms)
+        let ahead = UnixMicroseconds(rawValue: Self.now.rawValue + 3 * 60_000_000)
+        #expect(pool.reserve(1, now: ahead, at: Self.start) == .short)
+        let asked = pool.proposal(Self.around(Self.start), now: ahead, isTick: false)
+        let entry = try #require(asked)
+        let window = pool.current.generation - 3
+        pool.apply(
+            EscrowGrant(
+                accountID: terms.id, generation: window, granted: 0, limit: 10, outstanding: 0, spent: 0,
+                windowEnd: .max, isUnderPressure: false), to: entry, at: Self.start)
+        let later = Self.start + 1_000_000_000
+        #expect(pool.reserve(1, now: Self.now, at: later) == .short)
+        let again = pool.proposal(Self.around(later), now: Self.now, isTick: false)
+        let second = try #require(again)
+        pool.apply(
+            EscrowGrant(
+                accountID: terms.id, generation: window, granted: 4, limit: 10, outstanding: 4, spent: 0,
+                windowEnd: .max, isUnderPressure: false), to: second, at: later)
+        #expect(pool.reserve(1, now: Self.now, at: later) == .taken(amount: 1, generation: window))
+    }
+
     @Test("gives the rest of an expected budget to a call that wants more, but not of a strict one")
     func givesRest() throws {
         for mode in [BudgetMode.expected, .strict] {

@@ -199,6 +199,7 @@ extension EscrowPool {
             self.hasPassedSoftLimit = grant.spent >= soft && grant.spent - reported < soft
         }
         if self.terms.isRate {
+            self.takeBack(to: grant.generation)
             guard grant.generation == self.current.generation else { return }
         } else if grant.generation != self.current.generation {
             if self.current.generation > 0 { self.retireCurrent() }
@@ -233,6 +234,17 @@ extension EscrowPool {
             self.dryStreak = 0
         }
         self.knownUntil = at &+ believed
+    }
+
+    /// This pod's clock was ahead: the window of a rate that it took for over still stands. Nothing can have been taken in
+    /// the one that has not begun.
+    private mutating func takeBack(to generation: Int64) {
+        guard generation < self.current.generation, self.current.granted == 0, self.current.consumed == 0,
+            case .rate(let window) = self.terms.window
+        else { return }
+        self.current = EscrowSlice()
+        self.current.generation = generation
+        self.windowEnd = (generation + 1) * window.bucketMicroseconds
     }
 
     /// Whether the last answer told that the soft limit was passed; said once. Of all pods the one is told whose report

@@ -67,8 +67,7 @@ extension EscrowPool {
             return self.takeSliding(amount)
         }
         if at < self.knownUntil, amount > max(0, free) + self.leftAtStore { return .dry }
-        self.needSum += amount
-        self.needLeast = self.needLeast == 0 ? amount : min(self.needLeast, amount)
+        self.need(amount)
         return .short
     }
 

@@ -103,10 +103,12 @@ package struct EscrowPool: Sendable {
             (self.needSum, self.needLeast) = (1, 1)
             return .short
         }
-        guard limit > 0, !self.terms.isStrict || amount <= limit else { return .dry }
+        // Before the store has answered in this window nobody knows what has rolled over into it.
+        let most = self.standing == nil ? self.terms.limit + self.terms.rolloverMax : limit
+        guard most > 0, !self.terms.isStrict || amount <= most else { return .dry }
         // More than the whole budget is as good as all of it.
-        let amount = min(amount, limit)
-        self.flow += amount
+        let amount = min(amount, most)
+        self.flow = min(self.flow + amount, EscrowTerms.limitMax)
         self.typical += (Double(amount) - self.typical) / 8
         if self.isSliding { return self.reserveSliding(amount, at: at, podsWithoutStore: podsWithoutStore) }
         let free = self.current.free
@@ -117,9 +119,14 @@ package struct EscrowPool: Sendable {
             if self.isBeyondReach(amount) { return .dry }
         }
         if hasWaited, !self.terms.isStrict, free > 0 { return self.take(free) }
-        self.needSum += amount
-        self.needLeast = self.needLeast == 0 ? amount : min(self.needLeast, amount)
+        self.need(amount)
         return .short
+    }
+
+    /// Notes that a call waits for so much. While the store is away nothing takes it off again, so the sum has an end.
+    mutating func need(_ amount: Int64) {
+        self.needSum = min(self.needSum + amount, EscrowTerms.limitMax)
+        self.needLeast = self.needLeast == 0 ? amount : min(self.needLeast, amount)
     }
 
     /// Whether even all that the store and the other pods have, as of the last answer, is less than a call wants; or

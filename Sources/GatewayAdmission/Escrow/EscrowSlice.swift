@@ -19,6 +19,8 @@ package struct EscrowSlice: Hashable, Sendable {
     private var consumedAtCut: Int64 = 0
     /// Place of the first consumption in the stream. `Int64.max`: there is none.
     private(set) var first = Int64.max
+    /// Place of the last one that is counted. 0: there is none.
+    private var last: Int64 = 0
     /// Consumption in a slice that the store has been told to close; it has no rest. -1: it has not.
     private var closing: Int64 = -1
 
@@ -36,21 +38,24 @@ package struct EscrowSlice: Hashable, Sendable {
 
     private mutating func consume(_ amount: Int64, at sequence: Int64) {
         self.consumed += amount
-        if amount > 0 { self.first = min(self.first, sequence) }
+        if amount > 0 {
+            self.first = min(self.first, sequence)
+            if sequence < .max { self.last = max(self.last, sequence) }
+        }
         // Written to the journal before the cut was made, counted here after it.
         if sequence <= self.cut { self.consumedAtCut += amount }
     }
 
     /// A report that has become whole: consumption up to a place of the stream that the store has. `nil`: none yet.
-    /// A settlement is journaled before it is counted here, so all that has been counted lies at or before the last
-    /// sequence number that is read afterwards; one that is counted late finds the cut standing.
+    /// A settlement is journaled before it is counted here; one that is counted late finds the cut standing.
+    /// - Parameter sequence: of the journal, read before; calls may have settled since.
     mutating func report(sequence: Int64, applied: Int64) -> (amount: Int64, cut: Int64)? {
         if self.cut >= 0 {
             guard applied >= self.cut else { return nil }
             return (self.consumedAtCut - self.settled, self.cut)
         }
         if self.consumed != self.settled {
-            self.cut = sequence
+            self.cut = max(sequence, self.last)
             self.consumedAtCut = self.consumed
         }
         return nil
@@ -67,6 +72,7 @@ package struct EscrowSlice: Hashable, Sendable {
         self.reserved += other.reserved
         self.calls += other.calls
         self.first = min(self.first, other.first)
+        self.last = max(self.last, other.last)
     }
 
     // MARK: the end

@@ -305,7 +305,7 @@ final class EscrowModel {
         let (figures, world, pods) = (pod.figures, self.world, self.options.pods)
         let agent = EscrowAgent(
             registry: registry, store: pod.store, journal: pod.journalID,
-            configuration: EscrowConfiguration(trustsFor: nil), isAlone: pods == 1, clock: self.clock,
+            configuration: EscrowConfiguration(trustsFor: nil, batchMax: 2), isAlone: pods == 1, clock: self.clock,
             nanoseconds: { world.now }, time: FleetTime(now: { .zero }, sleep: { _ in }), bell: bell,
             logger: Logger(label: "model") { _ in SwiftLogNoOpLogHandler() },
             facts: {

@@ -19,6 +19,10 @@ POSTGRES_BARS = tuple(
     (test, "cpu_ms_per_1000", "martlet", "ratio", 1.05, f"CPU of `{test}` with PostgreSQL against SQLite")
     for test in ("small", "big", "stream", "paced")
 )
+# Milliseconds for 1,000 calls are microseconds for one.
+ADMISSION_BAR = (
+    "small", "cpu_ms_per_1000", "martlet-unbound", "difference", 1.5, "CPU of four budgets and four limits, us per call"
+)
 IDLE_RSS_MIB_MAX, LOADED_RSS_MIB_MAX = 40, 120
 NOISE_PERCENT = 10
 
@@ -103,6 +107,7 @@ def bars(results, memory):
     """Each bar that this run can judge: (what, measured, bound, holds)."""
     judged = []
     every = [("martlet", *bar) for bar in BARS] + [("martlet-postgres", *bar) for bar in POSTGRES_BARS]
+    every.append(("martlet-bound", *ADMISSION_BAR))
     for server, test, column, other, kind, bound, what in every:
         summaries = results.get(test, {})
         mine = summaries.get(server, {}).get(column)

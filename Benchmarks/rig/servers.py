@@ -227,10 +227,13 @@ class Martlet(Server):
     def make_key(self):
         """Makes the virtual key that the load uses: one model allowed, a budget that counts but is not reached."""
         wish = {"key_alias": "bench", "models": ["mock"], "max_budget": 1_000_000}
-        status, body = call(self.port, "POST", "/key/generate", wish, self.master_key)
+        self.key = self.ask("/key/generate", wish)["key"]
+
+    def ask(self, path, wish):
+        status, body = call(self.port, "POST", path, wish, self.master_key)
         if status != 200:
-            raise BenchError(f"martlet refused /key/generate with {status}: {body[:300].decode(errors='replace')}")
-        self.key = json.loads(body)["key"]
+            raise BenchError(f"martlet refused {path} with {status}: {body[:300].decode(errors='replace')}")
+        return json.loads(body)
 
     def command(self, *words):
         """A CLI command against this server's configuration and data, such as `serve` or `ledger verify`."""
@@ -240,6 +243,35 @@ class Martlet(Server):
         source = os.path.dirname(os.path.abspath(__file__))
         revision = first_line(["git", "-C", source, "describe", "--always", "--dirty"])
         return f"{first_line([self.program, '--version'])} ({revision})"
+
+
+class MartletUnbound(Martlet):
+    """The same with a key that nothing binds: what admission costs is the difference to `martlet-bound`."""
+
+    name = "martlet-unbound"
+
+    def make_key(self):
+        self.key = self.ask("/key/generate", {"key_alias": "bench", "models": ["mock"]})["key"]
+
+
+class MartletBound(Martlet):
+    """The same with four budgets and four limits on the way of each call, none of which is reached."""
+
+    name = "martlet-bound"
+
+    def make_key(self):
+        much = {"max_budget": 1_000_000}
+        rates = {"rpm_limit": 1_000_000_000, "tpm_limit": 1_000_000_000_000}
+        organization = self.ask("/organization/new", {"organization_alias": "bench", **much})["organization_id"]
+        team = self.ask("/team/new", {"team_alias": "bench", "organization_id": organization, **much, **rates})["team_id"]
+        member = {"team_id": team, "member": {"user_id": "bench", "role": "user"}, "max_budget_in_team": 1_000_000}
+        self.ask("/team/member_add", member)
+        wish = {"key_alias": "bench", "models": ["mock"], "team_id": team, "user_id": "bench", **much, **rates}
+        self.key = self.ask("/key/generate", wish)["key"]
+        checks = self.ask("/utils/admission", {"model": "mock", "key": self.key})["checks"]
+        kinds = sorted("budget" if check["type"] == "budget" else "limit" for check in checks)
+        if kinds != ["budget"] * 4 + ["limit"] * 4:
+            raise BenchError(f"not four budgets and four limits bind the call: {checks}")
 
 
 class MartletOnPostgres(Martlet):
@@ -266,4 +298,7 @@ class MartletOnPostgres(Martlet):
         return super().start()
 
 
-KINDS = {kind.name: kind for kind in (Direct, Nginx, HAProxy, Martlet, MartletOnPostgres)}
+KINDS = {
+    kind.name: kind
+    for kind in (Direct, Nginx, HAProxy, Martlet, MartletUnbound, MartletBound, MartletOnPostgres)
+}

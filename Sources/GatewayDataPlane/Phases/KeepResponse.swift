@@ -156,7 +156,8 @@ extension Call {
     ) {
         guard responses.stores, !responses.isKept, let deployment = self.target?.deployment else { return }
         responses.isKept = true
-        let turn = ResponseDraft.Content.turn(request: responses.request, answer: answer, isStream: isStream)
+        let turn = ResponseDraft.Content.turn(
+            request: responses.request.compacted, answer: answer.compacted, isStream: isStream)
         let content: ResponseDraft.Content
         let id: String
         if let mark = translation.options.storedResponse {
@@ -208,5 +209,12 @@ extension Call {
             self.refuse(.responseStoreAway)
         }
         return true
+    }
+}
+
+extension ByteBuffer {
+    /// Of a small slice a copy: what waits for the store must not hold the large block that it was read into.
+    fileprivate var compacted: ByteBuffer {
+        self.readableBytes < self.storageCapacity / 4 ? ByteBuffer(bytes: self.readableBytesView) : self
     }
 }

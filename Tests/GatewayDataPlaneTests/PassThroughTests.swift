@@ -172,6 +172,26 @@ struct PassThroughTests {
         }
     }
 
+    @Test(
+        "is charged by its bytes where it is a stream of another kind and reports nothing",
+        arguments: ["application/stream+json", "application/x-ndjson", "application/vnd.amazon.eventstream"])
+    func otherStreams(type: String) async throws {
+        try await self.withPassThrough("cohere") { gateway, provider in
+            let client = try Self.send(
+                gateway, "POST", "/cohere/v1/generate", #"{"model":"command-r","message":"hi","stream":true}"#)
+            let connection = try provider.accept()
+            _ = try connection.request()
+            try connection.startStream(type: type)
+            let line = #"{"event_type":"text-generation","text":"some words"}"# + "\n"
+            for _ in 0..<20 { try connection.chunk(line) }
+            try connection.send("0\r\n\r\n")
+            #expect(try client.response().text == String(repeating: line, count: 20))
+            let row = try #require(try gateway.rows(1).first)
+            #expect(row.outcome == .finished && row.flags.contains(.estimated), "\(row.flags)")
+            #expect(row.usage.output > 0 && row.usage.input > 0)
+        }
+    }
+
     @Test("is charged for what has come of an array that is cut")
     func cutArray() async throws {
         try await self.withPassThrough("vertex_ai") { gateway, provider in
@@ -301,7 +321,8 @@ struct PassThroughTests {
             "/openai/v1/../admin", "/openai/..", "/openai/v1/%2e%2e/admin", "/openai/v1/%2E%2E%2Fadmin",
             "/openai//evil",
             "/openai/v1//x", "/openai/v1/%252e%252e/x", "/openai/v1/..%5cx", "/openai/v1/%00", "/openai/v1/%zz",
-            "/openai/v1/./x", "/openai/v1/x/..", "/openai/v1/%5c%5cevil",
+            "/openai/v1/./x", "/openai/v1/x/..", "/openai/v1/%5c%5cevil", "/openai/v1/%66iles",
+            "/bedrock/%6Dodel/x/converse",
         ])
     func elsewhere(path: String) async throws {
         try await self.withPassThrough("openai") { gateway, provider in

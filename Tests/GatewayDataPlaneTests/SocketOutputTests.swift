@@ -211,6 +211,8 @@ struct SocketOutputTests {
         #expect(shutdown(sockets.peers[0], CInt(SHUT_RDWR)) == 0)
         try await sockets.turn { outputs in for output in outputs { output.write(bytes(50)) } }
         #expect(try await sockets.receive(50, at: 1).count == 50)
+        // What never left may be sent again elsewhere.
+        #expect(try await sockets.turn { $0.map(\.hasSent) } == [false, true])
         try await sockets.channels[0].closeFuture.get()
         #expect(sockets.channels[1].isActive)
         try await sockets.end()

@@ -51,13 +51,29 @@ final class PassThroughRequest: Sendable {
         let target = bytes[rest]
         let question = target.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex
         let rawPath = UnsafeRawBufferPointer(rebasing: target[..<question])
-        guard let path = percentDecoded(rawPath), Self.isPlain(path) else { throw .badPassThroughPath }
+        guard let path = percentDecoded(rawPath), Self.isPlain(path), !Self.hidesLetters(rawPath) else {
+            throw .badPassThroughPath
+        }
         let method = String(decoding: bytes[head.methodRange], as: UTF8.self)
         return PassThroughRequest(
             provider: provider, method: method, path: String(decoding: rawPath, as: UTF8.self),
             query: Self.query(target[question...].dropFirst(), secret: secret), model: Self.model(in: path),
             format: method == "POST" ? Self.format(of: path, provider: provider) : nil,
             lines: Self.lines(bytes, head: head))
+    }
+
+    /// Whether characters are encoded that need not be (RFC 3986, section 2.3): a path of the gateway's own, or one whose
+    /// use is metered, would not be known for what it is.
+    private static func hidesLetters(_ rawPath: UnsafeRawBufferPointer) -> Bool {
+        rawPath.indices.contains { index in
+            guard rawPath[index] == UInt8(ascii: "%"), index + 2 < rawPath.count,
+                let byte = UInt8(String(decoding: rawPath[(index + 1)...(index + 2)], as: UTF8.self), radix: 16)
+            else { return false }
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: return true
+            default: return "-._~".utf8.contains(byte)
+            }
+        }
     }
 
     /// Whether no reader can take the path for another one: nothing leads upwards, no segment is empty, nothing is

@@ -197,7 +197,8 @@ struct RedisTransportTests {
             try await onOwnThread {
                 first.kill()
                 try waitUntil("the replica to become the primary", within: .seconds(60)) {
-                    try second.command("role").hasPrefix("master")
+                    // A sentinel that promotes a server ends all its callers' connections, this one among them.
+                    (try? second.command("role"))?.hasPrefix("master") ?? false
                 }
             }
             try await ship(LedgerSample.events(30), by: 5, journal: LedgerSample.journal(1), to: transport.store)

@@ -6,23 +6,23 @@ final class RedisReplyReader {
     /// Longest reply, bytes; a longer one ends the connection, because nothing that is asked for is as long.
     static let replyBytesMax = 64 << 20
 
-    private let library: HiredisLibrary
+    private let hiredis: HiredisLibrary
     private let reader: HiredisLibrary.Reader
 
     /// - Throws: when the library is missing, or memory.
     init() throws(RedisError) {
-        self.library = try HiredisLibrary.load()
-        guard let reader = self.library.createReader() else {
+        self.hiredis = try HiredisLibrary.load()
+        guard let reader = self.hiredis.createReader() else {
             throw RedisError(.unreachable, "There is no memory for a connection to Redis.")
         }
         self.reader = reader
     }
 
-    deinit { self.library.freeReader(self.reader) }
+    deinit { self.hiredis.freeReader(self.reader) }
 
     func feed(_ bytes: ByteBuffer) throws(RedisError) {
         let code = bytes.withUnsafeReadableBytes { bytes in
-            self.library.feed(self.reader, bytes.bindMemory(to: CChar.self).baseAddress, bytes.count)
+            self.hiredis.feed(self.reader, bytes.bindMemory(to: CChar.self).baseAddress, bytes.count)
         }
         guard code == REDIS_OK else { throw self.failure() }
     }
@@ -30,14 +30,14 @@ final class RedisReplyReader {
     /// The next whole reply. `nil`: more bytes are needed.
     func next() throws(RedisError) -> RedisReply? {
         var object: UnsafeMutableRawPointer?
-        guard self.library.getReply(self.reader, &object) == REDIS_OK else { throw self.failure() }
+        guard self.hiredis.getReply(self.reader, &object) == REDIS_OK else { throw self.failure() }
         guard let object else {
             guard self.reader.pointee.len - self.reader.pointee.pos <= Self.replyBytesMax else {
                 throw RedisError(.connectionLost, "A reply of Redis is longer than \(Self.replyBytesMax) bytes.")
             }
             return nil
         }
-        defer { self.library.freeReply(object) }
+        defer { self.hiredis.freeReply(object) }
         return Self.reply(object.assumingMemoryBound(to: redisReply.self))
     }
 

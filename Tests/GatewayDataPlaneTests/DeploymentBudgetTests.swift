@@ -109,7 +109,9 @@ struct DeploymentBudgetTests {
         let body = Wire.chat(extra: ",\"max_tokens\":50")
         // A token for each byte, and 50 out.
         let most = Int64(body.utf8.count) * 1000 + 50 * 2000
-        escrow.grant(2 * most + most / 2, of: terms)
+        // Two calls, and no third after they are settled either: a request may be read late on a busy machine.
+        escrow.grant(2 * most, of: terms)
+        #expect(2 * (most - Self.cost) < most)
         try await withGateway(Self.alone(escrow, [terms])) { gateway, provider in
             let clients = try (0..<5).map { _ in try gateway.call(body) }
             let connections = try (0..<2).map { _ in try provider.accept() }

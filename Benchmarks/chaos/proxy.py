@@ -125,7 +125,8 @@ class Link:
         if self.ticks_to_lose > 0:
             self.ticks_to_lose -= 1
             session.lost = tick
-        elif self.ticks_to_replay > 0:
+        # One at a time: the answer that is still out would be taken for the next one's, and the pod for out of step.
+        elif self.ticks_to_replay > 0 and not session.replayed:
             self.ticks_to_replay -= 1
             session.replayed, session.first, session.second = tick, Answer(), None
 

@@ -114,11 +114,11 @@ package actor PostgresConnection {
             }
             if !self.prepared.contains(name) {
                 try handle.prepare(name, text, parameters.types)
-                PQclear(try handle.result(by: deadline))
+                PQclear(try handle.result(of: PGRES_COMMAND_OK, by: deadline))
                 self.prepared.insert(name)
             }
             try handle.send(prepared: name, parameters)
-            return try handle.result(by: deadline)
+            return try handle.result(of: statement.hasColumns ? PGRES_TUPLES_OK : PGRES_COMMAND_OK, by: deadline)
         }
     }
 

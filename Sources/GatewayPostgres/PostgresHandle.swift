@@ -199,6 +199,20 @@ final class PostgresHandle {
         return last
     }
 
+    /// As `result(by:)`, of one statement whose kind of answer is known: another kind is the answer to something else, whose
+    /// columns would be read as zeros.
+    func result(of status: ExecStatusType, by deadline: MonotonicTime) throws(PostgresError) -> OpaquePointer {
+        let result = try self.result(by: deadline)
+        guard PQresultStatus(result) == status else {
+            PQclear(result)
+            throw PostgresError(
+                .connectionLost,
+                "PostgreSQL's answers are out of step with what was asked, so the connection is made anew. Look for "
+                    + "something between that repeats or drops messages.")
+        }
+        return result
+    }
+
     /// - Returns: `false` when the deadline passed.
     private func waitForResult(by deadline: MonotonicTime) throws(PostgresError) -> Bool {
         var isFlushed = false

@@ -6,10 +6,13 @@ struct PostgresStatement: Sendable {
     let text: String
     /// Whether repeating it at once after a broken connection can do no harm and shows nothing wrong.
     let isRead: Bool
+    /// Whether its answer has columns, be there rows or not.
+    let hasColumns: Bool
 
-    init(_ name: String?, isRead: Bool = false, _ text: String) {
+    init(_ name: String?, isRead: Bool = false, hasColumns: Bool = true, _ text: String) {
         self.name = name
         self.isRead = isRead
+        self.hasColumns = hasColumns
         self.text = text
     }
 }

@@ -46,7 +46,7 @@ extension PostgresStore: FleetStore {
     /// The stream is closed unless another run of the pod has beaten for its journal since. Of a run that was killed
     /// the row stays, and tells nothing.
     private static let leave = PostgresStatement(
-        "leave",
+        "leave", hasColumns: false,
         """
         WITH d AS (DELETE FROM {s}.pod WHERE pod_id = $1 RETURNING journal, beat_at)
         UPDATE {s}.stream s SET state = 3 FROM d
@@ -110,7 +110,7 @@ extension PostgresStore: FleetStore {
     }
 
     private static let release = PostgresStatement(
-        "release",
+        "release", hasColumns: false,
         """
         UPDATE {s}.job_lease SET until = '-infinity'
         WHERE job_hash = sha256(convert_to($1, 'UTF8')) AND holder = $2 AND epoch = $3

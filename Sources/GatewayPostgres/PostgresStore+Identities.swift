@@ -12,7 +12,7 @@ extension PostgresStore {
         """)
     /// In the order of the unique key, so that two pods that meet wait for each other one way only.
     private static let payersInserted = PostgresStatement(
-        "payer_add",
+        "payer_add", hasColumns: false,
         """
         INSERT INTO {s}.payer (content, key_id, digest, user_id, team_id)
         SELECT sha256(bytes), key_id, digest, user_id, team_id
@@ -27,7 +27,7 @@ extension PostgresStore {
         JOIN {s}.route r ON r.content = sha256(c.bytes)
         """)
     private static let routesInserted = PostgresStatement(
-        "route_add",
+        "route_add", hasColumns: false,
         """
         INSERT INTO {s}.route (content, model_group, model, provider, deployment_id, price_version)
         SELECT sha256(bytes), model_group, model, provider, deployment_id, price_version

@@ -8,7 +8,7 @@ extension PostgresStore: ResponseStore {
 
     /// Where a response is kept decides which of its columns are empty, so that arrays without NULLs do for content.
     private static let insertResponses = PostgresStatement(
-        "response_insert",
+        "response_insert", hasColumns: false,
         """
         INSERT INTO {s}.stored_response (id_hash, \(PostgresStore.responseColumns))
         SELECT sha256(convert_to(x.id, 'UTF8')), x.id, x.owner, x.previous_id,

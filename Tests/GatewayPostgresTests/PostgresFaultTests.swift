@@ -130,6 +130,28 @@ struct PostgresFaultTests {
         #expect(try await PostgresBench.store(database).counter(.total).requests == 400)
     }
 
+    @Test("takes no answer for that to a statement of another kind")
+    func outOfStep() async throws {
+        let database = try await PostgresBench.database()
+        let server = try await PostgresBench.server()
+        let proxy = try ReplyDroppingProxy(serverPort: server.port)
+        defer { proxy.stop() }
+        let store = try await PostgresBench.store(database, port: proxy.port, parameters: "sslmode=disable")
+        _ = try await store.takeStream(LedgerSample.journal(1))
+        proxy.repeatNextReply()
+        let position = try await store.takeStream(LedgerSample.journal(1))
+        // The first statement after it has to be prepared, which no row can be the answer to.
+        for attempt in 0..<3 {
+            do {
+                #expect(try await store.append(LedgerSample.events(10), at: position) == .applied(10))
+                break
+            } catch {
+                guard case .unavailable = error, attempt < 2 else { throw error }
+            }
+        }
+        #expect(try await PostgresBench.store(database).verify() == [])
+    }
+
     @Test("goes on after its sessions were terminated")
     func sessionsTerminated() async throws {
         let database = try await PostgresBench.database()

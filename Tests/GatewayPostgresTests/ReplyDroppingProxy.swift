@@ -3,11 +3,13 @@ import Synchronization
 import TestSupport
 
 /// Passes bytes on between clients and the server. On demand it lets a statement through and swallows the answer, then
-/// breaks the connection: what a client sees when the network fails just after a commit.
+/// breaks the connection: what a client sees when the network fails just after a commit. Or it says an answer twice, as
+/// no network does, but a faulty pooler might.
 final class ReplyDroppingProxy: Sendable {
     private struct State {
         var dropsNextReply = false
         var dropped = 0
+        var repeatsNextReply = false
         var clients: Set<Int32> = []
         var clientsMax = 0
         var isStopped = false
@@ -42,6 +44,9 @@ final class ReplyDroppingProxy: Sendable {
 
     /// The next answer that the server gives, to anything but the making of a connection, is lost.
     func dropNextReply() { self.state.withLock { $0.dropsNextReply = true } }
+
+    /// The next answer that the server gives is said twice, the second time as if it were the answer to what is asked next.
+    func repeatNextReply() { self.state.withLock { $0.repeatsNextReply = true } }
 
     func stop() {
         self.state.withLock { $0.isStopped = true }
@@ -92,6 +97,7 @@ final class ReplyDroppingProxy: Sendable {
         }
         if connected != 0 { return }
         var buffer = [UInt8](repeating: 0, count: 65_536)
+        var repeated: [UInt8] = []
         while !self.state.withLock({ $0.isStopped }) {
             var entries = [
                 pollfd(fd: client, events: Int16(POLLIN), revents: 0),
@@ -102,13 +108,31 @@ final class ReplyDroppingProxy: Sendable {
                 let count = recv(entries[from].fd, &buffer, buffer.count, 0)
                 if count <= 0 { return }
                 if from == 1 && self.takesReply() { return }
-                var sent = 0
-                while sent < count {
-                    let more = buffer.withUnsafeBytes { send(to, $0.baseAddress! + sent, count - sent, 0x4000) }
-                    if more <= 0 { return }
-                    sent += more
+                if from == 1, self.repeatsReply() {
+                    repeated = Array(buffer[..<count])
+                } else if from == 0, !repeated.isEmpty {
+                    guard Self.pass(repeated, to: client) else { return }
+                    repeated = []
                 }
+                guard Self.pass(Array(buffer[..<count]), to: to) else { return }
             }
+        }
+    }
+
+    private static func pass(_ bytes: [UInt8], to end: Int32) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let more = bytes.withUnsafeBytes { send(end, $0.baseAddress! + sent, bytes.count - sent, 0x4000) }
+            if more <= 0 { return false }
+            sent += more
+        }
+        return true
+    }
+
+    private func repeatsReply() -> Bool {
+        self.state.withLock { state in
+            defer { state.repeatsNextReply = false }
+            return state.repeatsNextReply
         }
     }
 

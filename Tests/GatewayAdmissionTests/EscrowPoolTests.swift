@@ -21,11 +21,12 @@ struct EscrowPoolTests {
     }
 
     private static func grant(
-        _ amount: Int64, of terms: EscrowTerms, outstanding: Int64, generation: Int64 = 1, spent: Int64 = 0
+        _ amount: Int64, of terms: EscrowTerms, outstanding: Int64, generation: Int64 = 1, spent: Int64 = 0,
+        end: Int64 = .max
     ) -> EscrowGrant {
         EscrowGrant(
             accountID: terms.id, generation: generation, granted: amount, limit: terms.limit, outstanding: outstanding,
-            spent: spent, windowEnd: .max, isUnderPressure: false)
+            spent: spent, windowEnd: end, isUnderPressure: false)
     }
 
     private static func entry(
@@ -72,10 +73,10 @@ struct EscrowPoolTests {
         for _ in 0..<3 {
             #expect(
                 pool.reserve(1 << 50, now: Self.now, at: Self.start, hasWaited: true)
-                    == .taken(amount: 0, generation: 0))
+                    == .taken(amount: 0, generation: -1))
         }
         for sequence in 1...3 as ClosedRange<Int64> {
-            pool.settle(generation: 0, reserved: 0, consumed: 400, sequence: sequence, ends: true)
+            pool.settle(generation: -1, reserved: 0, consumed: 400, sequence: sequence, ends: true)
         }
         let first = try Self.entry(&pool, Self.around(Self.start, sequence: 3, applied: 3), isTick: true)
         #expect(first.most == 1 && first.least == 0 && first.generation == 0 && first.start == 0)
@@ -87,6 +88,83 @@ struct EscrowPoolTests {
         #expect(!pool.isBusy(at: Self.start + 1))
         // Whatever the store says, no call waits.
         #expect(pool.reserve(1, now: Self.now, at: Self.start) == .taken(amount: 0, generation: 1))
+    }
+
+    @Test("counts a call where it was taken, though its window was not known then and is over now")
+    func namesWindows() throws {
+        let terms = Self.soft(1000)
+        var pool = EscrowPool(terms)
+        _ = pool.reserve(1, now: Self.now, at: Self.start)
+        #expect(pool.reserve(1, now: Self.now, at: Self.start, hasWaited: true) == .taken(amount: 0, generation: -1))
+        let entry = try Self.entry(&pool, Self.around(Self.start), isTick: true)
+        let end = Self.now.advanced(bySeconds: 60)
+        pool.apply(Self.grant(1, of: terms, outstanding: 1, end: end.rawValue), to: entry, at: Self.start)
+        #expect(pool.current.generation == 1 && pool.current.calls == 1)
+        // The next window: nobody has told of it either.
+        #expect(pool.reserve(1, now: end, at: Self.start, hasWaited: true) == .taken(amount: 0, generation: -2))
+        #expect(pool.current.calls == 1 && pool.retired.map(\.calls) == [1])
+        pool.settle(generation: -1, reserved: 0, consumed: 400, sequence: 1, ends: true)
+        #expect(pool.retired.map(\.calls) == [0] && pool.retired.map(\.consumed) == [400])
+        pool.settle(generation: -2, reserved: 0, consumed: 30, sequence: 2, ends: true)
+        #expect(pool.current.calls == 0 && pool.current.consumed == 30)
+    }
+
+    @Test("of a clock that was ahead counts calls of the window that still stands")
+    func takesNamesOver() throws {
+        let terms = Self.soft(1000)
+        var pool = EscrowPool(terms)
+        let end = Self.now.advanced(bySeconds: 60)
+        _ = pool.reserve(1, now: Self.now, at: Self.start)
+        _ = pool.reserve(1, now: Self.now, at: Self.start, hasWaited: true)
+        let first = try Self.entry(&pool, Self.around(Self.start), isTick: true)
+        pool.apply(Self.grant(1, of: terms, outstanding: 1, end: end.rawValue), to: first, at: Self.start)
+        _ = pool.reserve(1, now: end, at: Self.start + 1)
+        _ = pool.reserve(1, now: end, at: Self.start + 1, hasWaited: true)
+        let second = try Self.entry(&pool, Self.around(Self.start + 1_000_000_000), isTick: true)
+        pool.apply(Self.grant(0, of: terms, outstanding: 1, end: end.rawValue), to: second, at: Self.start)
+        #expect(pool.current.generation == 1 && pool.current.calls == 2 && pool.retired.isEmpty)
+        for name in [-2, -1] as [Int64] {
+            pool.settle(generation: name, reserved: 0, consumed: 5, sequence: -name, ends: true)
+        }
+        #expect(pool.current.calls == 0 && pool.current.consumed == 10)
+    }
+
+    @Test("moves what a call holds to the window that a further attempt begins in", arguments: [false, true])
+    func raisesInNextWindow(isEnough: Bool) throws {
+        let registry = EscrowRegistry(onNeed: {})
+        let terms = Self.terms(1000)
+        let path = AccountPath([terms], registry: registry, at: Self.start)
+        let account = registry.account(terms, at: Self.start)
+        let end = Self.now.advanced(bySeconds: 60)
+        func grant(_ amount: Int64, _ generation: Int64, now: UnixMicroseconds, at: UInt64) {
+            account.update { pool in
+                _ = pool.reserve(1000, now: now, at: at)
+                guard let entry = pool.proposal(Self.around(at), now: now, isTick: false) else { return }
+                pool.apply(
+                    Self.grant(
+                        amount, of: terms, outstanding: 1000, generation: generation,
+                        end: generation == 1 ? end.rawValue : .max), to: entry, at: at)
+            }
+        }
+        grant(500, 1, now: Self.now, at: Self.start)
+        var ticket = AdmissionTicket()
+        let demand = CallDemand(costMax: 300, costExpected: 300, inputTokens: 1, outputTokens: 1)
+        guard case .admitted = ticket.admit(path, demand, now: Self.now, at: Self.start) else { throw Missing() }
+        ticket.charge(CallCharge(cost: NanoUSD(rawValue: 120), inputTokens: 1, outputTokens: 1), sequence: 1)
+        grant(isEnough ? 300 : 299, 2, now: end, at: Self.start + 1_000_000_000)
+        let refusing = ticket.raise(to: demand, now: end, at: Self.start + 1_000_000_000)
+        #expect((refusing == nil) == isEnough)
+        var pool = account.snapshot
+        #expect(pool.current.generation == 2 && pool.current.reserved == (isEnough ? 300 : 0))
+        #expect(pool.current.calls == (isEnough ? 1 : 0) && pool.retired.map(\.reserved) == [isEnough ? 0 : 180])
+        if isEnough {
+            ticket.charge(CallCharge(cost: NanoUSD(rawValue: 250), inputTokens: 1, outputTokens: 1), sequence: 2)
+        }
+        ticket.finish()
+        pool = account.snapshot
+        #expect(pool.current.consumed == (isEnough ? 250 : 0) && pool.retired.map(\.consumed) == [120])
+        #expect(pool.current.calls == 0 && pool.current.reserved == 0)
+        #expect(pool.retired.map(\.calls) == [0] && pool.retired.map(\.reserved) == [0])
     }
 
     @Test("tells that a soft limit was passed once, where its own report passed it")

@@ -130,11 +130,20 @@ package struct AdmissionTicket: Sendable {
                 refusing = account
                 return
             }
-            // Part of a call that is counted already. In a window that has begun since it is of no use.
-            let isKept = generation == hold.generation
-            account.settle(
-                generation: generation, reserved: isKept ? 0 : amount, consumed: 0, sequence: .max, ends: true)
-            if isKept { hold.reserved += amount }
+            if generation != hold.generation {
+                // A window has begun since: the further attempt is of that one, and so is all that the call holds.
+                guard case .taken = account.reserve(hold.reserved, now: now, at: at, in: generation) else {
+                    account.settle(generation: generation, reserved: amount, consumed: 0, sequence: .max, ends: true)
+                    refusing = account
+                    return
+                }
+                account.settle(
+                    generation: hold.generation, reserved: hold.reserved, consumed: 0, sequence: .max, ends: true)
+                hold.generation = generation
+            }
+            // Part of a call that is counted already.
+            account.settle(generation: generation, reserved: 0, consumed: 0, sequence: .max, ends: true)
+            hold.reserved += amount
         }
         return refusing
     }

@@ -61,7 +61,15 @@ package final class EscrowAccount: Sendable {
         return verdict
     }
 
-    /// The same of a rate, with how it stands then.
+    /// As `reserve(_:now:at:hasWaited:)`, but dry in any other generation than the one that was got just now.
+    func reserve(_ amount: Int64, now: UnixMicroseconds, at: UInt64, in generation: Int64) -> EscrowPool.Verdict {
+        let verdict = self.reserve(amount, now: now, at: at)
+        guard case .taken(let taken, let other) = verdict, other != generation else { return verdict }
+        self.settle(generation: other, reserved: taken, consumed: 0, sequence: .max, ends: true)
+        return .dry
+    }
+
+    /// As `reserve(_:now:at:hasWaited:)` of a rate, with how it stands then.
     func reserve(
         _ amount: Int64, now: UnixMicroseconds, at: UInt64, rates: inout LeastRates
     ) -> EscrowPool.Verdict {

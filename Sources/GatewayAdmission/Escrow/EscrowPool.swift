@@ -9,7 +9,7 @@ import GatewayCore
 ///        └─ less is left than it wants ─────► dry: refused, until it is worth asking again
 package struct EscrowPool: Sendable {
     package enum Verdict: Hashable, Sendable {
-        /// So much was reserved, of this generation.
+        /// So much was reserved, of this generation; below 0: the store has not given one yet.
         case taken(amount: Int64, generation: Int64)
         /// Not enough here, perhaps enough elsewhere: wait for the next answer.
         case short
@@ -21,6 +21,8 @@ package struct EscrowPool: Sendable {
     package internal(set) var current = EscrowSlice()
     /// Slices of former windows whose calls still run or whose rest has not been handed back.
     package internal(set) var retired: [EscrowSlice] = []
+    /// Given to a slice last; they go down from -1.
+    private var lastName: Int64 = 0
     /// When the current slice's window ends, microseconds. 0: it is a rate's and has not begun.
     package internal(set) var windowEnd = Int64.max
     /// The last answer. `nil`: none came yet.
@@ -138,7 +140,18 @@ package struct EscrowPool: Sendable {
     private mutating func take(_ amount: Int64) -> Verdict {
         self.current.reserved += amount
         self.current.calls += 1
-        return .taken(amount: amount, generation: self.current.generation)
+        return .taken(
+            amount: amount,
+            generation: self.current.generation > 0 ? self.current.generation : self.nameOfCurrent())
+    }
+
+    /// What a call is told of a slice that has no window yet: when it ends, the slice may have one, or be retired.
+    private mutating func nameOfCurrent() -> Int64 {
+        if self.current.lastName == 0 {
+            self.lastName -= 1
+            self.current.give(name: self.lastName)
+        }
+        return self.current.lastName
     }
 
     /// What this pod may take beyond its slice while the store is away: its share of what was left, for rates and for
@@ -161,13 +174,12 @@ package struct EscrowPool: Sendable {
         if self.isSliding {
             return self.settleSliding(generation: generation, reserved: reserved, consumed: consumed, ends: ends)
         }
-        // 0: taken before the store had given a window; a slice without one is the current one, or has become it.
-        if generation == self.current.generation || generation == 0 {
+        if self.current.isCalled(generation) {
             self.current.settle(reserved: reserved, consumed: consumed, sequence: sequence, ends: ends)
             return
         }
         // A rate's former window is nobody's business any more.
-        guard let index = self.retired.firstIndex(where: { $0.generation == generation }) else { return }
+        guard let index = self.retired.firstIndex(where: { $0.isCalled(generation) }) else { return }
         self.retired[index].settle(reserved: reserved, consumed: consumed, sequence: sequence, ends: ends)
     }
 

@@ -4,6 +4,10 @@
 package struct EscrowSlice: Hashable, Sendable {
     /// The store's window number; 0: none yet.
     package var generation: Int64 = 0
+    /// What calls that were taken before the store had given a window call it instead: numbers below 0, down from the
+    /// first to the last. 0: there is no such call.
+    private var firstName: Int64 = 0
+    private(set) var lastName: Int64 = 0
     /// Everything ever added less what was handed back.
     package var granted: Int64 = 0
     /// What settled calls have cost since the slice began.
@@ -28,6 +32,14 @@ package struct EscrowSlice: Hashable, Sendable {
     /// Whether the store surely has a lease for it.
     var hasLease: Bool { self.generation > 0 && self.closing < 0 && (self.granted != 0 || self.settled != 0) }
     var isEmpty: Bool { self.granted == 0 && self.consumed == 0 && self.calls == 0 }
+
+    mutating func give(name: Int64) { (self.firstName, self.lastName) = (name, name) }
+
+    /// Whether a call that was told `generation` is one of this slice.
+    func isCalled(_ generation: Int64) -> Bool {
+        generation == self.generation
+            || generation < 0 && self.lastName <= generation && generation <= self.firstName
+    }
 
     /// As `EscrowPool.settle`.
     mutating func settle(reserved: Int64, consumed: Int64, sequence: Int64, ends: Bool) {
@@ -73,6 +85,9 @@ package struct EscrowSlice: Hashable, Sendable {
         self.calls += other.calls
         self.first = min(self.first, other.first)
         self.last = max(self.last, other.last)
+        guard other.lastName < 0 else { return }
+        if self.firstName == 0 { self.firstName = other.firstName }
+        self.lastName = other.lastName
     }
 
     // MARK: the end

@@ -58,6 +58,29 @@ package enum EscrowClosing: Sendable, Equatable {
     case permits
 }
 
+/// For how long the escrow keeps what is over.
+package struct EscrowRetention: Sendable, Equatable {
+    /// Of windows after their end, and of rates after their last use: far longer than any call or silence of a pod that
+    /// comes back.
+    package var windows: Duration
+    /// Of accounts after the end of their last window. What was left in it does not roll over any more.
+    package var accounts: Duration
+
+    package init(windows: Duration = .seconds(7 * 86_400), accounts: Duration = .seconds(400 * 86_400)) {
+        self.windows = windows
+        self.accounts = accounts
+    }
+
+    /// What `EscrowStore.forgetEscrow` says of so many things.
+    package static func report(windows: Int64, accounts: Int64, rates: Int64) -> [String] {
+        let kinds = [
+            (windows, "windows of budgets that were over"), (accounts, "budgets that were not used any more"),
+            (rates, "rates that were not used any more"),
+        ]
+        return kinds.filter { $0.0 > 0 }.map { "Forgot \($0.0) \($0.1)." }
+    }
+}
+
 /// Slices of budgets and limits for all pods. Of an account the store keeps `outstanding`, everything that pods hold or
 /// have consumed in the present window, and never lets a grant raise it above the limit.
 ///
@@ -93,6 +116,11 @@ package protocol EscrowStore: Sendable {
     /// Closes the leases of streams that are written off or closed, and gives back the permits of those that are silent.
     /// - Returns: one sentence for each thing done.
     func reclaimEscrow() async throws(LedgerError) -> [String]
+    /// Forgets windows, rates and accounts that have been over for long and of which nobody holds anything; the window
+    /// before an account's present one stays, because it may roll over. What a pod says later of a forgotten window is
+    /// ignored, and an account that is wanted again is made anew by `addAccounts`.
+    /// - Returns: one sentence for each kind of thing that was forgotten.
+    func forgetEscrow(_ retention: EscrowRetention) async throws(LedgerError) -> [String]
     func standings(of accounts: [Int64]) async throws(LedgerError) -> [EscrowStanding]
     /// Begins the account's window anew, as an administrator wants it; unknown ones are ignored.
     func resetAccount(_ account: Int64) async throws(LedgerError)

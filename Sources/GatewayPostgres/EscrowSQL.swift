@@ -28,22 +28,24 @@ enum EscrowSQL {
         WITH f AS (
             UPDATE {s}.escrow_stream SET turn = turn + 1 WHERE stream_id = $1 AND turn = $2 RETURNING stream_id
         ), l AS MATERIALIZED (
-            SELECT e.*, b.generation AS standing, b.window_start AS old_start, b.window_end AS old_end,
+            SELECT e.*, b.generation AS standing, b.past_from, b.window_start AS old_start, b.window_end AS old_end,
                 b.outstanding AS old_outstanding, b.spent AS old_spent, b.terms_position, b.limit_amount AS old_limit,
                 b.pressure_until,
                 (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now
             FROM f CROSS JOIN unnest($6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
                 $11::int[], $12::bigint[], $13::bigint[], $14::int[], $15::bigint[], $16::bigint[], $17::bigint[],
                 $18::bigint[], $19::bigint[])
-                AS e(account_id, generation, give, settle, cut, closes, need, want, rest, limit_amount, window_start,
+                AS e(account_id, said, give, settle, cut, closes, need, want, rest, limit_amount, window_start,
                     window_end, start, rollover)
             JOIN {s}.account b USING (account_id) ORDER BY e.account_id FOR UPDATE OF b
         ), m AS MATERIALIZED (
-            SELECT l.*, rest = 1 AS takes_rest, generation = standing AS is_current,
+            SELECT l.*, rest = 1 AS takes_rest, said = standing AS is_current,
+                -- Of a window that is forgotten, or of an account that was, nothing is carried out.
+                CASE WHEN said >= past_from AND said <= standing THEN said ELSE 0 END AS generation,
                 old_end <= now AND window_end > now AS is_over,
                 CASE WHEN $5 >= terms_position THEN limit_amount ELSE old_limit END AS new_limit,
-                old_outstanding - CASE WHEN generation = standing THEN give ELSE 0 END AS left_outstanding,
-                old_spent + CASE WHEN generation = standing THEN settle ELSE 0 END AS left_spent,
+                old_outstanding - CASE WHEN said = standing THEN give ELSE 0 END AS left_outstanding,
+                old_spent + CASE WHEN said = standing THEN settle ELSE 0 END AS left_spent,
                 CASE WHEN past_end IS NULL THEN 0 ELSE \(Self.carried(
                     limit: "old_limit", start: "old_start", end: "past_end", unused: "past_unused")) END AS old_carried
             -- A give that this statement carries out in it is not seen: it rolls over with the next one.
@@ -51,8 +53,8 @@ enum EscrowSQL {
                 SELECT p.window_end AS past_end, p.limit_amount - p.outstanding AS past_unused FROM {s}.account_past p
                 WHERE l.rollover > 0 AND p.account_id = l.account_id AND p.generation = l.standing - 1) AS q ON true
             -- A window that was closed after this statement began is not seen among the past ones: the pod repeats.
-            WHERE l.generation = 0 OR l.generation = standing OR EXISTS (
-                SELECT FROM {s}.account_past p WHERE p.account_id = l.account_id AND p.generation = l.generation)
+            WHERE said < past_from OR said >= standing OR said = 0 OR EXISTS (
+                SELECT FROM {s}.account_past p WHERE p.account_id = l.account_id AND p.generation = said)
         ), r AS MATERIALIZED (
             SELECT *, CASE WHEN NOT is_over THEN old_carried ELSE \(Self.carried(
                 limit: "new_limit", start: "window_start", end: "old_end",
@@ -144,7 +146,7 @@ enum EscrowSQL {
         WITH f AS (
             UPDATE {s}.escrow_stream SET turn = turn + 1 WHERE stream_id = $1 AND turn = $2 RETURNING stream_id
         ), z AS MATERIALIZED (
-            SELECT z.*, b.unit, b.kind, b.subject, b.generation = z.generation AS is_current,
+            SELECT z.*, b.unit, b.kind, b.subject, b.past_from, b.generation = z.generation AS is_current,
                 CASE WHEN b.generation = z.generation THEN b.window_start ELSE p.window_start END AS window_start,
                 CASE WHEN b.generation = z.generation THEN 9223372036854775807 ELSE p.window_end END AS window_end
             FROM f JOIN {s}.account_lease z USING (stream_id) JOIN {s}.account b USING (account_id)
@@ -182,7 +184,7 @@ enum EscrowSQL {
             DELETE FROM {s}.account_lease z USING c
             WHERE NOT $3 AND z.stream_id = $1 AND z.account_id = c.account_id AND z.generation = c.generation
         )
-        SELECT CASE WHEN EXISTS (SELECT FROM c WHERE window_start IS NULL) THEN 1 / (SELECT count(*) - 1 FROM f)
+        SELECT CASE WHEN EXISTS (SELECT FROM c WHERE window_start IS NULL AND generation >= past_from) THEN 1 / (SELECT count(*) - 1 FROM f)
                 ELSE (SELECT count(*) FROM f) END,
             (SELECT count(*) FROM c WHERE granted <> settled OR consumed <> 0),
             (SELECT coalesce(sum(consumed), 0)::bigint FROM c WHERE kind = 0)
@@ -203,15 +205,21 @@ enum EscrowSQL {
         ORDER BY s.stream_id LIMIT 100
         """)
 
-    /// A window's sum by day, or of all time, with rows that have not been folded yet; `end_user` is not among the sums,
-    /// nor are tags and organizations.
+    /// A window's sum, or that of all time, with rows that have not been folded yet; `end_user` is not among the sums, nor
+    /// are tags and organizations. Sums are by day: of the day that the window begins in, the rows before it are taken
+    /// off again, as far as they have not been dropped.
     private static func folded(_ condition: String) -> String {
         """
         (SELECT sum(t.spend) FROM (
             SELECT payer_id, route_id, spend FROM {s}.usage_total WHERE e.day < 0
             UNION ALL SELECT payer_id, route_id, spend FROM {s}.usage_daily WHERE e.day >= 0 AND day >= e.day
             UNION ALL SELECT payer_id, route_id, cost FROM {s}.usage u JOIN {s}.fold_position f USING (stream_id)
-            WHERE u.seq > f.folded AND u.started_at >= greatest(e.day, 0)::bigint * 86400000000
+            WHERE u.seq > f.folded AND u.started_at >= e.window_start
+            UNION ALL SELECT payer_id, route_id, -cost FROM {s}.usage u JOIN {s}.fold_position f USING (stream_id)
+            WHERE e.day >= 0 AND u.started_at >= e.day::bigint * 86400000000 AND u.started_at < e.window_start
+                AND u.seq <= f.folded AND EXISTS (
+                    SELECT FROM {s}.usage_daily t JOIN {s}.payer p USING (payer_id) JOIN {s}.route r USING (route_id)
+                    WHERE t.day = e.day AND \(condition))
         ) t JOIN {s}.payer p USING (payer_id) JOIN {s}.route r USING (route_id) WHERE \(condition))
         """
     }
@@ -290,6 +298,7 @@ enum EscrowSQL {
             SELECT *, CASE WHEN generation = number OR bucket_count > 1 THEN \(Self.grant(share: "$1")) ELSE 0 END AS granted FROM n
         ), u AS (
             UPDATE {s}.rate r SET number = c.number, buckets = (c.base[1] + c.granted) || c.base[2:],
+                expires_at = (c.number + c.bucket_count) * c.bucket,
                 pressure_until = CASE WHEN c.want > 0 AND c.granted < c.need
                     THEN clock_timestamp() + interval '2 seconds' ELSE r.pressure_until END
             FROM c WHERE r.account_id = c.account_id
@@ -306,6 +315,74 @@ enum EscrowSQL {
         """
         INSERT INTO {s}.rate (account_id, number, buckets, pressure_until)
         SELECT a, 0, ARRAY[0]::bigint[], '-infinity' FROM unnest($1::bigint[]) AS a ORDER BY a ON CONFLICT DO NOTHING
+        """)
+
+    // MARK: what is over
+
+    private static let microsecondsNow = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+    /// From now on windows that ended `$1` microseconds ago are none, but those behind one of which a pod holds something.
+    /// The rows go in a statement of their own, which sees what pods have still written of them.
+    static let closeOld = PostgresStatement(
+        nil,
+        """
+        WITH q AS MATERIALIZED (
+            SELECT p.account_id, min(p.generation) AS first, min(p.generation) FILTER (
+                WHERE p.window_end > \(Self.microsecondsNow) - $1::bigint OR z.account_id IS NOT NULL) AS kept
+            FROM {s}.account_past p LEFT JOIN (
+                SELECT DISTINCT account_id, generation FROM {s}.account_lease WHERE granted <> settled
+            ) z USING (account_id, generation)
+            GROUP BY p.account_id
+        ), a AS MATERIALIZED (
+            SELECT b.account_id, least(b.generation - 1, q.kept) AS until FROM q JOIN {s}.account b USING (account_id)
+            WHERE q.first < least(b.generation - 1, q.kept) AND b.past_from < least(b.generation - 1, q.kept)
+            ORDER BY b.account_id LIMIT 1000 FOR UPDATE OF b SKIP LOCKED
+        ), u AS (
+            UPDATE {s}.account b SET past_from = a.until FROM a WHERE b.account_id = a.account_id RETURNING 1
+        )
+        SELECT count(*) FROM u
+        """)
+    static let forgetOld = PostgresStatement(
+        nil,
+        """
+        WITH a AS MATERIALIZED (
+            SELECT b.account_id, b.past_from FROM {s}.account b
+            WHERE b.past_from > 0 AND EXISTS (
+                SELECT FROM {s}.account_past p WHERE p.account_id = b.account_id AND p.generation < b.past_from)
+            ORDER BY b.account_id LIMIT 1000 FOR UPDATE OF b SKIP LOCKED
+        ), z AS (
+            DELETE FROM {s}.account_lease z USING a WHERE z.account_id = a.account_id AND z.generation < a.past_from
+        ), p AS (
+            DELETE FROM {s}.account_past p USING a WHERE p.account_id = a.account_id AND p.generation < a.past_from
+            RETURNING 1
+        )
+        SELECT count(*) FROM p
+        """)
+    /// Accounts whose last window ended `$1` microseconds ago. A window that begins meanwhile changes the row, so that it
+    /// is looked at again before it is deleted.
+    static let forgetAccounts = PostgresStatement(
+        nil,
+        """
+        WITH a AS MATERIALIZED (
+            SELECT b.account_id FROM {s}.account b
+            WHERE b.window_end <= \(Self.microsecondsNow) - $1::bigint
+                AND NOT EXISTS (SELECT FROM {s}.account_lease z WHERE z.account_id = b.account_id)
+            ORDER BY b.account_id LIMIT 1000 FOR UPDATE OF b SKIP LOCKED
+        ), p AS (
+            DELETE FROM {s}.account_past p USING a WHERE p.account_id = a.account_id
+        ), d AS (
+            DELETE FROM {s}.account b USING a WHERE b.account_id = a.account_id RETURNING 1
+        )
+        SELECT count(*) FROM d
+        """)
+    static let forgetRates = PostgresStatement(
+        nil,
+        """
+        WITH a AS MATERIALIZED (
+            SELECT r.account_id FROM {s}.rate r WHERE r.expires_at <= \(Self.microsecondsNow) - $1::bigint
+            ORDER BY r.account_id LIMIT 1000 FOR UPDATE SKIP LOCKED
+        ), d AS (DELETE FROM {s}.rate r USING a WHERE r.account_id = a.account_id RETURNING 1)
+        SELECT count(*) FROM d
         """)
 
     static let standings = PostgresStatement(

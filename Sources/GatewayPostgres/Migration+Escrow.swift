@@ -46,4 +46,11 @@ extension Migration {
             pressure_until timestamptz NOT NULL
         ) WITH (fillfactor = 30)
         """
+
+    /// Windows before `past_from` are forgotten. `expires_at`, microseconds: nothing of a rate counts any more; NULL: no
+    /// program that knows the column has used it.
+    static let forgetting = """
+        ALTER TABLE {s}.account ADD COLUMN past_from bigint NOT NULL DEFAULT 0;
+        ALTER TABLE {s}.rate ADD COLUMN expires_at bigint
+        """
 }

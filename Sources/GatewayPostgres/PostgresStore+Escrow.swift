@@ -61,7 +61,7 @@ extension PostgresStore: EscrowStore {
         parameters.int8Array(windows) { $0.end }
         parameters.int8Array(terms) { $0.limit }
         parameters.int4Array(windows) {
-            $0.end == .max ? -1 : Int32(clamping: UnixMicroseconds(rawValue: $0.start).day)
+            $0.end == .max ? -1 : Int32(clamping: max(0, UnixMicroseconds(rawValue: $0.start).day))
         }
         _ = try await self.run(EscrowSQL.add, parameters, on: self.writer, timeout: .seconds(30))
         var identifiers = PostgresParameters()
@@ -207,6 +207,33 @@ extension PostgresStore: EscrowStore {
             }
         }
         return report
+    }
+
+    package func forgetEscrow(_ retention: EscrowRetention) async throws(LedgerError) -> [String] {
+        _ = try await self.forget(EscrowSQL.closeOld, after: retention.windows)
+        let windows = try await self.forget(EscrowSQL.forgetOld, after: nil)
+        let accounts = try await self.forget(EscrowSQL.forgetAccounts, after: retention.accounts)
+        let rates = try await self.forget(EscrowSQL.forgetRates, after: retention.windows)
+        return EscrowRetention.report(windows: windows, accounts: accounts, rates: rates)
+    }
+
+    /// A thousand at a time, so that no pod waits for long.
+    private func forget(_ statement: PostgresStatement, after age: Duration?) async throws(LedgerError) -> Int64 {
+        var parameters = PostgresParameters()
+        if let age { parameters.int8(age.wholeMicroseconds) }
+        var sum: Int64 = 0
+        do {
+            while !Task.isCancelled {
+                let count = try await self.repeated(
+                    statement, parameters, on: self.reader, timeout: .seconds(60)
+                ).integer(0, 0)
+                sum += count
+                if count == 0 { break }
+            }
+        } catch {
+            throw error.ledgerError
+        }
+        return sum
     }
 
     package func standings(of accounts: [Int64]) async throws(LedgerError) -> [EscrowStanding] {

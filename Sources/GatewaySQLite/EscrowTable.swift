@@ -89,6 +89,59 @@ struct EscrowTable {
             """, .integer(account), .integer(generation), .integer(give), .integer(settle))
     }
 
+    /// `entry` without what it says of a window that is forgotten, or of an account that was.
+    func known(_ entry: EscrowEntry, of row: EscrowAccountRow) throws -> EscrowEntry {
+        guard entry.generation > 0, entry.generation != row.generation,
+            try self.past(row.accountID, entry.generation) == nil
+        else { return entry }
+        var entry = entry
+        (entry.generation, entry.give, entry.settle, entry.cut, entry.closes) = (0, 0, 0, -1, false)
+        return entry
+    }
+
+    /// Forgets windows that ended before `cutoff`, from the first of an account to the first of which something is held;
+    /// the one before the present one stays.
+    func forgetWindows(endedBy cutoff: UnixMicroseconds) throws -> Int64 {
+        let places = try SQLStatement.all(
+            self.database,
+            """
+            SELECT p.account_id, p.generation FROM account_past p JOIN account b ON b.account_id = p.account_id
+            WHERE p.window_end <= ?1 AND p.generation < b.generation - 1 AND NOT EXISTS (
+                SELECT 1 FROM account_lease z
+                WHERE z.account_id = p.account_id AND z.generation = p.generation AND z.granted <> z.settled)
+            LIMIT 1000
+            """, [.integer(cutoff.rawValue)]
+        ) { ($0.integer(0), $0.integer(1)) }
+        for (account, generation) in places {
+            for table in ["account_lease", "account_past"] {
+                try SQLStatement.run(
+                    self.database, "DELETE FROM \(table) WHERE account_id = ?1 AND generation = ?2",
+                    .integer(account), .integer(generation))
+            }
+        }
+        return Int64(places.count)
+    }
+
+    /// Forgets accounts whose last window ended before `cutoff` and of which nothing is held.
+    func forgetAccounts(endedBy cutoff: UnixMicroseconds) throws -> Int64 {
+        let accounts = try SQLStatement.all(
+            self.database,
+            """
+            SELECT account_id FROM account b
+            WHERE window_end <= ?1 AND NOT EXISTS (
+                SELECT 1 FROM account_lease z WHERE z.account_id = b.account_id)
+            LIMIT 1000
+            """, [.integer(cutoff.rawValue)]
+        ) { $0.integer(0) }
+        for account in accounts {
+            for table in ["account_past", "account"] {
+                try SQLStatement.run(
+                    self.database, "DELETE FROM \(table) WHERE account_id = ?1", .integer(account))
+            }
+        }
+        return Int64(accounts.count)
+    }
+
     /// Carries out an exchange on this pod's leases.
     func move(lease entry: EscrowEntry, grant: EscrowGrant, streamID: Int64, sequence: Int64) throws {
         let key: [SQLValue] = [.integer(streamID), .integer(entry.accountID)]
@@ -159,12 +212,15 @@ struct EscrowTable {
         return max(0, min(sum ?? 0, EscrowTerms.limitMax))
     }
 
-    /// What has been spent of a subject since a day, rows that have not been folded yet included; `nil` day: ever.
-    func folded(_ terms: EscrowTerms, since day: Int64?) throws -> Int64 {
+    /// What has been spent of a subject since the begin of a window, rows that have not been folded yet included; `nil`:
+    /// ever. Sums are by day: of the day that the window begins in, the rows before it are taken off again, as far as
+    /// they have not been deleted.
+    func folded(_ terms: EscrowTerms, since start: UnixMicroseconds?) throws -> Int64 {
         guard terms.unit == .money, terms.subject.kind != .customer,
             let condition = Self.condition(of: terms.subject.kind)
         else { return 0 }
         let subject = SQLValue.text(terms.subject.kind == .proxy ? "" : terms.subject.id)
+        let day = start.map { max(0, $0.day) }
         let source = day == nil ? "usage_total" : "usage_daily"
         let sum = try SQLStatement.first(
             self.database,
@@ -181,10 +237,30 @@ struct EscrowTable {
                 AND u.id <= (s.id << \(Place.sequenceBits) | \(Place.sequenceMax))
             JOIN payer p ON p.id = u.payer_id JOIN route r ON r.id = u.route_id
             WHERE \(condition("?1")) AND u.started_at >= ?2
-            """, subject, .integer((day ?? 0) * 86_400_000_000)
+            """, subject, .integer(start?.rawValue ?? 0)
         ) { $0.integer(0) }
         let (total, isOver) = (sum ?? 0).addingReportingOverflow(rest ?? 0)
-        return isOver ? EscrowTerms.limitMax : max(0, min(total, EscrowTerms.limitMax))
+        let before = try start.flatMap { start in
+            (sum ?? 0) == 0 ? nil : try self.folded(subject, condition("?1"), from: max(0, start.day), before: start)
+        }
+        return isOver ? EscrowTerms.limitMax : max(0, min(total - (before ?? 0), EscrowTerms.limitMax))
+    }
+
+    /// Of a day, what rows before a moment add to its sums.
+    private func folded(
+        _ subject: SQLValue, _ condition: String, from day: Int64, before end: UnixMicroseconds
+    ) throws -> Int64? {
+        try SQLStatement.first(
+            self.database,
+            """
+            SELECT sum(u.cost) FROM usage_block b
+            JOIN usage u ON u.id BETWEEN b.block * 4096 AND b.block * 4096 + 4095
+            JOIN stream s ON s.id = u.id >> \(Place.sequenceBits) AND u.id & \(Place.sequenceMax) <= s.folded
+            JOIN payer p ON p.id = u.payer_id JOIN route r ON r.id = u.route_id
+            WHERE b.started_min < ?3 AND b.started_max >= ?2 AND u.started_at >= ?2 AND u.started_at < ?3
+                AND \(condition)
+            """, subject, .integer(day * 86_400_000_000), .integer(end.rawValue)
+        ) { $0.optionalInteger(0) } ?? nil
     }
 
     /// Which rows are a subject's, told from payer `p`, route `r` and the row itself. `nil`: they do not say.

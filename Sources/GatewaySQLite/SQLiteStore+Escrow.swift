@@ -34,8 +34,8 @@ extension SQLiteStore: EscrowStore {
                     continue
                 }
                 let window = one.bounds(at: now)
-                let day = window.end == .max ? nil : UnixMicroseconds(rawValue: window.start).day
-                let spent = try table.folded(one, since: day)
+                let start = window.end == .max ? nil : UnixMicroseconds(rawValue: window.start)
+                let spent = try table.folded(one, since: start)
                 try SQLStatement.run(
                     database,
                     """
@@ -58,8 +58,9 @@ extension SQLiteStore: EscrowStore {
             let table = EscrowTable(database: database)
             guard try table.move(session) else { return .fenced }
             var grants: [EscrowGrant] = []
-            for entry in entries {
-                guard var row = try table.account(entry.accountID) else { continue }
+            for said in entries {
+                guard var row = try table.account(said.accountID) else { continue }
+                let entry = try table.known(said, of: row)
                 if entry.generation > 0, entry.generation != row.generation {
                     try table.settlePast(
                         entry.accountID, generation: entry.generation, give: entry.give, settle: entry.settle)
@@ -116,6 +117,30 @@ extension SQLiteStore: EscrowStore {
 
     /// The only stream is the pod's own, which closes its leases itself.
     package func reclaimEscrow() async throws(LedgerError) -> [String] { [] }
+
+    package func forgetEscrow(_ retention: EscrowRetention) async throws(LedgerError) -> [String] {
+        let now = self.clock.now()
+        let windows = try await self.forget { table in
+            try table.forgetWindows(endedBy: now.advanced(bySeconds: -retention.windows.components.seconds))
+        }
+        let accounts = try await self.forget { table in
+            try table.forgetAccounts(endedBy: now.advanced(bySeconds: -retention.accounts.components.seconds))
+        }
+        return EscrowRetention.report(windows: windows, accounts: accounts, rates: 0)
+    }
+
+    /// A thousand at a time, so that appends wait for milliseconds at most.
+    private func forget(
+        _ some: @escaping @Sendable (EscrowTable) throws -> Int64
+    ) async throws(LedgerError) -> Int64 {
+        var sum: Int64 = 0
+        while !Task.isCancelled {
+            let count = try await self.write { database in try some(EscrowTable(database: database)) }
+            sum += count
+            if count == 0 { break }
+        }
+        return sum
+    }
 
     package func standings(of accounts: [Int64]) async throws(LedgerError) -> [EscrowStanding] {
         try await self.read { database in

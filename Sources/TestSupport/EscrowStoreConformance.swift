@@ -29,6 +29,11 @@ package enum EscrowStoreConformance {
         EscrowStoreBehaviour(name: "tells holders that somebody wants more") { try await presses($0()) },
         EscrowStoreBehaviour(name: "takes newer terms and keeps them") { try await takesTerms($0()) },
         EscrowStoreBehaviour(name: "says nothing of accounts it does not have") { try await skipsUnknown($0()) },
+        EscrowStoreBehaviour(name: "begins with what was spent in the window, not before it") {
+            try await startsWithSpend($0())
+        },
+        EscrowStoreBehaviour(name: "forgets windows that are long over") { try await forgetsWindows($0()) },
+        EscrowStoreBehaviour(name: "forgets accounts that nobody uses") { try await forgetsAccounts($0()) },
         EscrowStoreBehaviour(name: "counts rates by window") { try await countsRates($0()) },
         EscrowStoreBehaviour(name: "counts sliding rates by slice") { try await countsSlidingRates($0()) },
     ]
@@ -262,6 +267,111 @@ package enum EscrowStoreConformance {
         entry = Self.inWindow(180_000_000, terms, generation: 0, most: 1, rollover: 400)
         let after = try await Self.send(pair.escrow, &session, [entry])
         #expect(after.map(\.generation) == [3] && after.map(\.limit) == [1000])
+    }
+
+    private static func startsWithSpend(_ pair: Pair) async throws {
+        var (_, position) = try await Self.open(pair, 1)
+        // Midnight, an hour later, two, and the day after.
+        let events = [0, 3600, 7200, 86_400].enumerated().map { index, second in
+            var event = Self.event(Int64(index + 1), cost: [1000, 200, 30, 4][index])
+            event.startedAt = Self.now.advanced(bySeconds: Int64(second))
+            return event
+        }
+        func check(_ seconds: Int64, _ spent: Int64, _ kind: SubjectKind, at hour: Int64) async throws {
+            // Of another name each time, so that it is another account.
+            let terms = Self.terms(
+                window: .rolling(seconds: seconds, anchor: Self.now.advanced(bySeconds: hour * 3600)),
+                label: "\(seconds)s \(hour) \(spent) \(position.applied)", kind: kind)
+            try await pair.escrow.addAccounts([terms], now: Self.now.advanced(bySeconds: hour * 3600 + 1))
+            #expect(
+                try await pair.escrow.standings(of: [terms.id]).map(\.spent) == [spent],
+                "\(seconds) s from hour \(hour), \(kind)")
+        }
+        _ = try await pair.ledger.append(Array(events[..<2]), at: position)
+        position.applied = 2
+        for kind in [SubjectKind.key, .team] {
+            try await check(3600, 200, kind, at: 1)
+            try await check(7200, 1200, kind, at: 0)
+        }
+        _ = try await pair.ledger.fold()
+        for kind in [SubjectKind.key, .team] {
+            try await check(3600, 200, kind, at: 1)
+            try await check(86_400, 1200, kind, at: 0)
+        }
+        // Some rows are folded, others are not.
+        _ = try await pair.ledger.append(Array(events[2...]), at: position)
+        position.applied = 4
+        for kind in [SubjectKind.key, .team] {
+            try await check(3 * 86_400, 234, kind, at: 1)
+            try await check(3 * 86_400, 34, kind, at: 2)
+            try await check(3 * 86_400, 4, kind, at: 3)
+            try await check(3 * 86_400, 1234, kind, at: 0)
+        }
+    }
+
+    private static let soon = EscrowRetention(windows: .seconds(60), accounts: .seconds(60))
+
+    private static func forgetsWindows(_ pair: Pair) async throws {
+        let terms = Self.terms(window: .rolling(seconds: 60, anchor: UnixMicroseconds(rawValue: 0)), label: "60s")
+        try await pair.escrow.addAccounts([terms], now: UnixMicroseconds(rawValue: 60_000_000))
+        var (session, _) = try await Self.open(pair, 1)
+        func windows(_ start: Int64, _ end: Int64, _ generation: Int64, _ change: (inout EscrowEntry) -> Void)
+            async throws -> [EscrowGrant]
+        {
+            var entry = Self.ask(terms, least: 0, most: 0, generation: generation)
+            (entry.windowStart, entry.windowEnd) = (start, end)
+            change(&entry)
+            return try await Self.send(pair.escrow, &session, [entry])
+        }
+        _ = try await windows(60_000_000, 120_000_000, 0) { ($0.least, $0.most) = (10, 10) }
+        // Of the second window nobody asks for anything, and the third one lasts.
+        let future = Int64(1) << 60
+        #expect(try await windows(120_000_000, future, 1) { $0.give = 4 }.map(\.generation) == [2])
+        try await pair.escrow.resetAccount(terms.id)
+        let third = try await windows(120_000_000, future, 0) { ($0.least, $0.most) = (7, 7) }
+        #expect(third.map(\.generation) == [3] && third.map(\.outstanding) == [7])
+        // This pod holds something of the first one.
+        #expect(try await pair.escrow.forgetEscrow(Self.soon) == [])
+        _ = try await windows(120_000_000, future, 1) { ($0.give, $0.settle, $0.cut) = (1, 5, 1) }
+        #expect(try await pair.escrow.forgetEscrow(Self.soon) == ["Forgot 1 windows of budgets that were over."])
+        #expect(try await pair.escrow.forgetEscrow(Self.soon) == [])
+        #expect(try await pair.escrow.verifyEscrow() == [])
+        let leases = try await pair.escrow.resyncEscrow(session.streamID)
+        session = leases.0
+        #expect(leases.1 == [EscrowLease(accountID: terms.id, generation: 3, granted: 7, settled: 0)])
+        // What is said of it late does no harm, and asks for the present one are met.
+        let late = try await windows(120_000_000, future, 1) {
+            ($0.give, $0.settle, $0.cut, $0.least, $0.most) = (3, 2, 9, 20, 20)
+        }
+        #expect(late.map(\.generation) == [3] && late.map(\.granted) == [20] && late.map(\.outstanding) == [27])
+        _ = try await windows(120_000_000, future, 1) { $0.closes = true }
+        _ = try await pair.escrow.openEscrow(LedgerSample.journal(1))
+        #expect(try await pair.escrow.verifyEscrow() == [])
+        #expect(try await pair.escrow.standings(of: [terms.id]).map(\.outstanding) == [0])
+    }
+
+    private static func forgetsAccounts(_ pair: Pair) async throws {
+        let terms = Self.terms(window: .rolling(seconds: 60, anchor: UnixMicroseconds(rawValue: 0)), label: "60s")
+        let lasting = Self.terms(kind: .team)
+        try await pair.escrow.addAccounts([terms, lasting], now: UnixMicroseconds(rawValue: 60_000_000))
+        var (session, _) = try await Self.open(pair, 1)
+        var entry = Self.ask(terms, least: 10, most: 10)
+        (entry.windowStart, entry.windowEnd) = (60_000_000, 120_000_000)
+        _ = try await Self.send(pair.escrow, &session, [entry])
+        #expect(try await pair.escrow.forgetEscrow(Self.soon) == [])
+        var back = Self.ask(terms, least: 0, most: 0, generation: 1)
+        (back.windowStart, back.windowEnd, back.give, back.closes) = (60_000_000, 120_000_000, 10, true)
+        _ = try await Self.send(pair.escrow, &session, [back])
+        #expect(
+            try await pair.escrow.forgetEscrow(Self.soon) == ["Forgot 1 budgets that were not used any more."])
+        #expect(try await pair.escrow.standings(of: [terms.id, lasting.id]).map(\.accountID) == [lasting.id])
+        // It is made anew, and its windows are counted from the first.
+        var stale = Self.ask(terms, least: 5, most: 5, generation: 9)
+        (stale.windowStart, stale.windowEnd, stale.give) = (60_000_000, 120_000_000, 3)
+        #expect(try await Self.send(pair.escrow, &session, [stale]) == [])
+        try await pair.escrow.addAccounts([terms], now: UnixMicroseconds(rawValue: 60_000_000))
+        let grants = try await Self.send(pair.escrow, &session, [stale])
+        #expect(grants.map(\.generation) == [1] && grants.map(\.granted) == [5] && grants.map(\.outstanding) == [5])
     }
 
     private static func presses(_ pair: Pair) async throws {

@@ -93,10 +93,19 @@ package actor MemoryEscrowStore: EscrowStore {
     package func addAccounts(_ terms: [EscrowTerms], now: UnixMicroseconds) async throws(LedgerError) {
         for one in terms where self.accounts[one.id] == nil {
             let window = one.bounds(at: now)
+            var spent: Int64 = 0
+            if one.unit == .money {
+                let rows = try await self.ledger.usage(
+                    UsageQuery(after: (0, 0), newestFirst: false, limit: .max))
+                spent = rows.reduce(0) { sum, row in
+                    Self.pays(one.subject, row.event) && row.event.startedAt.rawValue >= window.start
+                        ? sum + row.event.cost.rawValue : sum
+                }
+            }
             self.accounts[one.id] = (
                 EscrowAccountRow(
                     accountID: one.id, generation: 1, windowStart: window.start, windowEnd: window.end,
-                    limit: one.limit, termsPosition: -1, outstanding: 0, spent: 0, pressureUntil: 0), one
+                    limit: one.limit, termsPosition: -1, outstanding: spent, spent: spent, pressureUntil: 0), one
             )
         }
     }
@@ -109,9 +118,15 @@ package actor MemoryEscrowStore: EscrowStore {
         self.turns[streamID] = session.turn + 1
         let now = self.clock.now()
         var grants: [EscrowGrant] = []
-        for entry in entries {
-            guard let account = self.accounts[entry.accountID] else { continue }
+        for said in entries {
+            guard let account = self.accounts[said.accountID] else { continue }
             var row = account.row
+            var entry = said
+            if said.generation != row.generation,
+                self.past[Place(account: said.accountID, generation: said.generation)] == nil
+            {
+                (entry.generation, entry.give, entry.settle, entry.cut, entry.closes) = (0, 0, 0, -1, false)
+            }
             let own = Place(account: entry.accountID, generation: entry.generation)
             if entry.generation > 0, entry.generation != row.generation {
                 self.past[own]?.outstanding -= entry.give
@@ -170,6 +185,29 @@ package actor MemoryEscrowStore: EscrowStore {
     }
 
     package func reclaimEscrow() async throws(LedgerError) -> [String] { [] }
+
+    package func forgetEscrow(_ retention: EscrowRetention) async throws(LedgerError) -> [String] {
+        let now = self.clock.now()
+        let held = Set(
+            self.leases.values.joined().filter { $0.value.granted != $0.value.settled }.map(\.key))
+        let cutoff = now.advanced(bySeconds: -retention.windows.components.seconds).rawValue
+        let windows = self.past.filter { place, row in
+            row.windowEnd <= cutoff && !held.contains(place)
+                && place.generation < (self.accounts[place.account]?.row.generation ?? 0) - 1
+        }
+        for place in windows.keys {
+            self.past[place] = nil
+            for streamID in self.leases.keys { self.leases[streamID]?[place] = nil }
+        }
+        let end = now.advanced(bySeconds: -retention.accounts.components.seconds).rawValue
+        let leased = Set(self.leases.values.joined().map(\.key.account))
+        let unused = self.accounts.filter { $0.value.row.windowEnd <= end && !leased.contains($0.key) }
+        for id in unused.keys {
+            self.accounts[id] = nil
+            self.past = self.past.filter { $0.key.account != id }
+        }
+        return EscrowRetention.report(windows: Int64(windows.count), accounts: Int64(unused.count), rates: 0)
+    }
 
     package func standings(of accounts: [Int64]) async throws(LedgerError) -> [EscrowStanding] {
         accounts.sorted().compactMap { id in

@@ -30,7 +30,8 @@ struct FleetMembership: Sendable {
             }, report: { logger.notice("\($0)") })
         let fleet = Fleet(
             identity: identity, store: store, reader: reader, news: store.changeNews,
-            configuration: configuration, extraJobs: [Self.reclaiming(store), Self.forgetting(store, clock)],
+            configuration: configuration,
+            extraJobs: [Self.reclaiming(store), Self.forgetting(store), Self.deleting(store, clock)],
             time: .system,
             generator: { SystemRandomNumberGenerator() }, logger: logger,
             facts: {
@@ -58,8 +59,15 @@ struct FleetMembership: Sendable {
         }
     }
 
+    /// Forgets windows of budgets that were over long ago.
+    private static func forgetting(_ store: PostgresStore) -> PeriodicJob {
+        PeriodicJob(name: "windows", interval: .seconds(3600)) { _ throws(LedgerError) in
+            try await store.forgetEscrow(EscrowRetention())
+        }
+    }
+
     /// Deletes responses that were kept long enough.
-    private static func forgetting(_ store: PostgresStore, _ clock: any WallClock) -> PeriodicJob {
+    private static func deleting(_ store: PostgresStore, _ clock: any WallClock) -> PeriodicJob {
         PeriodicJob(name: "responses", interval: .seconds(3600)) { _ throws(LedgerError) in
             let count = try await store.deleteResponses(endedBy: clock.now())
             return count > 0 ? ["Deleted \(count) responses that were kept long enough."] : []

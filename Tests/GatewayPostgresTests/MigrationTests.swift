@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Migrations of PostgreSQL", .serialized)
 struct MigrationTests {
-    private static let versions: [Int32] = [1, 2, 3, 5, 6, 7, 8, 9, 10]
+    private static let versions: [Int32] = [1, 2, 3, 5, 6, 7, 8, 9, 10, 11]
 
     /// - Returns: every version that some store applied.
     private func race(_ count: Int, on database: String) async throws -> [Int32] {

@@ -1,3 +1,4 @@
+import GatewayAdmission
 import GatewayCore
 import GatewayLedger
 import GatewayPostgres
@@ -34,6 +35,34 @@ struct PostgresStoreTests {
             let store = try await PostgresBench.freshStore()
             return (store, store)
         }
+    }
+
+    @Test("forgets rates that nobody uses, and counts them anew")
+    func forgetsRates() async throws {
+        let database = try await PostgresBench.database()
+        let store = try await PostgresBench.store(database)
+        let terms = EscrowTerms(
+            LimitTerms(subject: Subject(.key, "k"), unit: .requests, window: .day, value: 10))
+        var entry = EscrowEntry(accountID: terms.id, limit: 10)
+        (entry.least, entry.most) = (4, 4)
+        func left() async throws -> Int64 {
+            // The first answer tells the window's number.
+            let number = try await store.exchangeRates([entry], windows: [.day], share: 1).grants[0].generation
+            var next = entry
+            next.generation = number
+            let grants = try await store.exchangeRates([next], windows: [.day], share: 1).grants
+            return 10 - grants[0].outstanding
+        }
+        #expect(try await left() <= 6)
+        #expect(try await store.forgetEscrow(EscrowRetention()) == [])
+        // As a program leaves it that does not know the column, and as time does.
+        for (value, forgotten) in [("NULL", 0), ("1", 1)] {
+            try await PostgresBench.query("UPDATE martlet.rate SET expires_at = \(value)", in: database)
+            #expect(
+                try await store.forgetEscrow(EscrowRetention())
+                    == (forgotten > 0 ? ["Forgot 1 rates that were not used any more."] : []))
+        }
+        #expect(try await left() == 6)
     }
 
     @Test("behaves as every response store", arguments: ResponseStoreConformance.behaviours)

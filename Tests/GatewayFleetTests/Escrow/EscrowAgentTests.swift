@@ -40,6 +40,9 @@ private final class BrokenRates: EscrowStore {
         return try await self.store.exchangeRates(entries, windows: windows, share: share)
     }
     func reclaimEscrow() async throws(LedgerError) -> [String] { try await self.store.reclaimEscrow() }
+    func forgetEscrow(_ retention: EscrowRetention) async throws(LedgerError) -> [String] {
+        try await self.store.forgetEscrow(retention)
+    }
     func standings(of accounts: [Int64]) async throws(LedgerError) -> [EscrowStanding] {
         try await self.store.standings(of: accounts)
     }

@@ -95,6 +95,8 @@ final class EscrowModel {
     private var firstWindowEnds: [Int: Int64] = [:]
     /// How often more was out than the limit alone allows.
     private(set) var rolledOver = 0
+    /// How often windows were forgotten.
+    private(set) var forgotten = 0
 
     private static let keys = (0..<3).map { LedgerSample.payer(UInt64($0 + 1), user: nil, team: "team") }
     private static let routes = ["a", "b"].map { LedgerSample.route($0) }
@@ -166,6 +168,7 @@ final class EscrowModel {
         case 680..<800: await pod.agent?.round(isTick: true)
         case 800..<900: try await self.ship(pod)
         case 900..<910: pod.store.isAway = true
+        case 910..<920: try await self.forget()
         case 920..<935: self.crash(pod)
         case 935..<960: try await self.change()
         case 960..<970: try await self.reset()
@@ -349,6 +352,12 @@ final class EscrowModel {
         try await self.bench.escrow.resetAccount(self.terms(Int.random(in: self.accounts, using: &self.random)).id)
     }
 
+    /// All windows but the one before the present, unless somebody holds something of them.
+    private func forget() async throws {
+        let retention = EscrowRetention(windows: .zero, accounts: .seconds(1_000_000))
+        self.forgotten += try await self.bench.escrow.forgetEscrow(retention).count
+    }
+
     /// The pod is silent for so long that the others get what it held; it goes on later all the same.
     private func giveUp(_ pod: Pod) async throws {
         guard self.options.writesOff, let writeOff = self.bench.writeOff, let position = pod.position else { return }
@@ -428,6 +437,9 @@ final class EscrowModel {
         {
             #expect(self.rolledOver > 0, "seed \(self.options.seed): nothing rolled over")
         }
+        if self.options.steps >= 3000, self.options.resets || self.options.rollsOverEvery != nil {
+            #expect(self.forgotten > 0, "seed \(self.options.seed): nothing was forgotten")
+        }
         let standings = try await self.bench.escrow.standings(of: self.accounts.map { self.terms($0).id })
         for index in self.accounts where !self.options.resets && self.options.rollsOverEvery == nil {
             let id = self.terms(index).id
@@ -439,6 +451,7 @@ final class EscrowModel {
         }
         Figures.line(
             "seed \(self.options.seed): \(self.admitted) admitted, \(self.refused) refused, \(self.crashes) crashes, "
-                + "\(self.writeOffs) written off, \(self.pods.reduce(0) { $0 + $1.store.lostAnswers }) answers lost")
+                + "\(self.writeOffs) written off, \(self.pods.reduce(0) { $0 + $1.store.lostAnswers }) answers lost, "
+                + "windows forgotten \(self.forgotten) times")
     }
 }

@@ -70,6 +70,9 @@ final class FaultyEscrowStore: EscrowStore {
         }
     }
     func reclaimEscrow() async throws(LedgerError) -> [String] { try await self.store.reclaimEscrow() }
+    func forgetEscrow(_ retention: EscrowRetention) async throws(LedgerError) -> [String] {
+        try await self.run { () async throws(LedgerError) in try await self.store.forgetEscrow(retention) }
+    }
     func standings(of accounts: [Int64]) async throws(LedgerError) -> [EscrowStanding] {
         try await self.store.standings(of: accounts)
     }

@@ -179,8 +179,8 @@ extension EndToEnd {
             let binary = try #require(MartletProcess.binary)
             let result = try ChildProcess.run(
                 ["/usr/bin/env", "PYTHONDONTWRITEBYTECODE=1", "python3", script.path, "--martlet", binary] + options,
-                environment: ["PATH": "/usr/bin:/bin:/usr/sbin:/sbin"],
-                directory: FileManager.default.temporaryDirectory, within: .seconds(180))
+                environment: ["PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "TMPDIR": NSTemporaryDirectory()],
+                directory: FileManager.default.temporaryDirectory, within: .seconds(300))
             let again = "./scripts/chaos " + options.joined(separator: " ")
             #expect(result.end == .exited(0), "\(again)\n\(result.output)\(result.errorOutput)")
         }

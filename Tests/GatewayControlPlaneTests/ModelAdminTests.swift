@@ -146,6 +146,23 @@ struct ModelAdminTests {
         #expect(try await self.fixture.stored().isEmpty)
     }
 
+    @Test("is blocked and unblocked, and keeps everything else")
+    func block() async throws {
+        _ = await self.fixture.send("POST", "/model/new", ModelFixture.body())
+        let before = try #require(self.fixture.vault.opened.models.first)
+        for (path, isBlocked) in [("/model/block", true), ("/model/block", true), ("/model/unblock", false)] {
+            let answer = await self.fixture.send("POST", path, #"{"id":"m-1"}"#)
+            #expect(answer.status == 200, "\(answer.text)")
+            #expect((answer.json["model_info"] as? [String: Any])?["blocked"] as? Bool == isBlocked)
+            let model = try #require(self.fixture.vault.opened.models.first)
+            #expect(model.info["blocked"] == .bool(isBlocked) && model.parameters == before.parameters)
+        }
+        #expect(await self.fixture.send("POST", "/model/block", #"{"id":"m-9"}"#).status == 404)
+        #expect(await self.fixture.send("POST", "/model/block", "{}").status == 400)
+        let configured = await self.fixture.send("POST", "/model/block", #"{"id":"d-1"}"#)
+        #expect(configured.status == 400 && configured.text.contains("configuration file"))
+    }
+
     @Test("is refused as `martlet check` would, and then not stored")
     func check() async throws {
         self.fixture.verdict.value = CandidateVerdict(errors: ["unknown key \"api_kye\"; did you mean \"api_key\"?"])
@@ -177,7 +194,7 @@ struct ModelAdminTests {
         #expect((entry["litellm_params"] as? [String: Any])?["api_base"] == nil)
         for (method, path) in [
             ("POST", "/model/new"), ("POST", "/model/update"), ("PATCH", "/model/m-1/update"),
-            ("POST", "/model/delete"),
+            ("POST", "/model/delete"), ("POST", "/model/block"), ("POST", "/model/unblock"),
             ("POST", "/credentials"), ("GET", "/credentials"), ("GET", "/credentials/by_name/a"),
             ("PATCH", "/credentials/a"), ("DELETE", "/credentials/a"),
         ] {

@@ -1,7 +1,7 @@
+import Foundation
 import GatewayCore
 import GatewayLedger
 import GatewaySQLite
-import Glibc
 
 /// A directory with a ledger file of a test's own; removed with the object.
 final class TemporaryLedger: Sendable {
@@ -9,7 +9,7 @@ final class TemporaryLedger: Sendable {
     var path: String { self.directory + "/martlet.sqlite" }
 
     init() throws {
-        var template = Array("/tmp/martlet-sqlite-XXXXXX".utf8CString)
+        var template = Array("\(NSTemporaryDirectory())/martlet-sqlite-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw LedgerError.unavailable("no temporary directory") }
         self.directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

@@ -20,6 +20,8 @@ struct ModelAdminRoutes: ControlRoom {
             ControlRoute("POST", "/model/update", .admin, self.update),
             ControlRoute("PATCH", prefix: "/model/", argumentName: "model_id", suffix: "/update", .admin, self.update),
             ControlRoute("POST", "/model/delete", .admin, self.delete),
+            ControlRoute("POST", "/model/block", .admin, self.block),
+            ControlRoute("POST", "/model/unblock", .admin, self.unblock),
         ]
     }
 
@@ -73,11 +75,40 @@ struct ModelAdminRoutes: ControlRoom {
         guard let modelID = call.argument.isEmpty ? request.modelID : call.argument else {
             throw ModelRequest.missing("model_info", "id")
         }
-        return try await self.inTurn { () async throws(ControlRefusal) in
+        return try await self.change(modelID, "updated", call, administration) { former throws(ControlRefusal) in
+            try self.merged(former, request)
+        }
+    }
+
+    private func block(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
+        try await self.set(isBlocked: true, call)
+    }
+
+    private func unblock(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
+        try await self.set(isBlocked: false, call)
+    }
+
+    /// A blocked model stays in the store, and no call goes to it.
+    private func set(isBlocked: Bool, _ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
+        let administration = try self.administration()
+        let modelID = try self.namedModel(try call.bodyMembers())
+        return try await self.change(modelID, isBlocked ? "blocked" : "unblocked", call, administration) { former in
+            var model = former
+            model.info = ModelRequest.merged(model.info, [JSONMember("blocked", .bool(isBlocked))])
+            model.updatedAt = Self.time(after: former.updatedAt, clock: self.dependencies.clock)
+            return model
+        }
+    }
+
+    private func change(
+        _ modelID: String, _ action: String, _ call: ControlCall, _ administration: ModelAdministration,
+        _ edit: (OpenedModel) throws(ControlRefusal) -> OpenedModel
+    ) async throws(ControlRefusal) -> ControlResponse {
+        try await self.inTurn { () async throws(ControlRefusal) in
             // Another pod may change the model between our reading and writing: then the change is made anew.
             for _ in 1...Self.changeAttemptsMax {
                 let former = try await self.stored(modelID, administration)
-                let model = try self.merged(former, request)
+                let model = try edit(former)
                 let stored = try administration.sealed(model)
                 let warnings = try await self.check(model, administration)
                 do throws(LedgerError) {
@@ -86,7 +117,7 @@ struct ModelAdminRoutes: ControlRoom {
                     if case .conflict = error { continue }
                     throw Self.refusal(error)
                 }
-                return await self.finish("updated", model, warnings, call, administration)
+                return await self.finish(action, model, warnings, call, administration)
             }
             throw Self.changedAllTheTime
         }
@@ -111,10 +142,7 @@ struct ModelAdminRoutes: ControlRoom {
 
     private func delete(_ call: ControlCall) async throws(ControlRefusal) -> ControlResponse {
         let administration = try self.administration()
-        guard let value = try call.bodyMembers().first(where: { $0.name == "id" })?.value else {
-            throw ModelRequest.missing("id")
-        }
-        let modelID = try ModelRequest.text(value, at: ["id"])
+        let modelID = try self.namedModel(try call.bodyMembers())
         return try await self.inTurn { () async throws(ControlRefusal) in
             do throws(LedgerError) { try await administration.vault.store.deleteModel(modelID) } catch {
                 throw self.isConfigured(modelID) ? Self.fromConfiguration : Self.refusal(error)
@@ -126,6 +154,11 @@ struct ModelAdminRoutes: ControlRoom {
     }
 
     // MARK: Steps
+
+    private func namedModel(_ members: [JSONMember]) throws(ControlRefusal) -> String {
+        guard let value = members.first(where: { $0.name == "id" })?.value else { throw ModelRequest.missing("id") }
+        return try ModelRequest.text(value, at: ["id"])
+    }
 
     /// The model as the store has it now, not as this pod last read it.
     private func stored(

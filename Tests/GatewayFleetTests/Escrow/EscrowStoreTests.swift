@@ -1,7 +1,7 @@
+import Foundation
 import GatewayCore
 import GatewayLedger
 import GatewaySQLite
-import Glibc
 import TestSupport
 import Testing
 
@@ -20,7 +20,7 @@ struct MemoryEscrowStoreTests {
 struct EscrowModelSQLiteTests {
     @Test("add up in SQLite after every step", arguments: 1...4 as ClosedRange<UInt64>)
     func addsUp(seed: UInt64) async throws {
-        var template = Array("/tmp/martlet-escrow-XXXXXX".utf8CString)
+        var template = Array("\(NSTemporaryDirectory())/martlet-escrow-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw LedgerError.unavailable("no temporary directory") }
         let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         defer {

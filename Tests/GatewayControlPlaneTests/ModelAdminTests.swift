@@ -158,7 +158,7 @@ struct ModelAdminTests {
             #expect(model.info["blocked"] == .bool(isBlocked) && model.parameters == before.parameters)
         }
         #expect(await self.fixture.send("POST", "/model/block", #"{"id":"m-9"}"#).status == 404)
-        #expect(await self.fixture.send("POST", "/model/block", "{}").status == 400)
+        #expect(await self.fixture.send("POST", "/model/block", "{}").status == 422)
         let configured = await self.fixture.send("POST", "/model/block", #"{"id":"d-1"}"#)
         #expect(configured.status == 400 && configured.text.contains("configuration file"))
     }

@@ -1,7 +1,12 @@
 /// 128 random or time-ordered bits, printed as a UUID. The building block of the typed identifiers.
-package struct UUIDBits: Hashable, Sendable {
+package struct UUIDBits: Hashable, Sendable, Comparable {
     package let high: UInt64
     package let low: UInt64
+
+    /// In the order of their bytes, as PostgreSQL compares them.
+    @inlinable package static func < (a: UUIDBits, b: UUIDBits) -> Bool {
+        a.high == b.high ? a.low < b.low : a.high < b.high
+    }
 
     @inlinable package init(high: UInt64, low: UInt64) {
         self.high = high

@@ -155,10 +155,11 @@ enum EscrowSQL {
             ORDER BY z.account_id FOR UPDATE OF b
         ), t AS MATERIALIZED (
             SELECT u.seq, u.started_at, u.cost, k.kind, k.id
-            FROM {s}.usage u JOIN {s}.payer p USING (payer_id) JOIN {s}.route r USING (route_id)
+            FROM \(UsageColumns.rows(["started_at", "payer_id", "route_id", "cost", "end_user"])) u
+            JOIN {s}.payer p USING (payer_id) JOIN {s}.route r USING (route_id)
             CROSS JOIN LATERAL (VALUES \(Self.subjects)) AS k(kind, id)
-            WHERE u.stream_id = $1 AND u.seq > (SELECT min(start_seq) FROM z WHERE unit = 0) AND u.cost <> 0
-                AND k.id IS NOT NULL
+            WHERE u.stream_id = $1 AND u.seq > (SELECT min(start_seq) FROM z WHERE unit = 0)
+                AND u.batch_last > (SELECT min(start_seq) FROM z WHERE unit = 0) AND u.cost <> 0 AND k.id IS NOT NULL
         ), s AS MATERIALIZED (
             SELECT z.account_id, z.generation, greatest(least(sum(t.cost), 1152921504606846976), 0)::bigint AS consumed
             FROM z JOIN t ON t.kind = z.kind AND t.id = z.subject AND t.seq > z.start_seq
@@ -205,6 +206,8 @@ enum EscrowSQL {
         ORDER BY s.stream_id LIMIT 100
         """)
 
+    private static let rows = UsageColumns.rows(["started_at", "payer_id", "route_id", "cost"])
+
     /// A window's sum, or that of all time, with rows that have not been folded yet; `end_user` is not among the sums, nor
     /// are tags and organizations. Sums are by day: of the day that the window begins in, the rows before it are taken
     /// off again, as far as they have not been dropped.
@@ -213,11 +216,13 @@ enum EscrowSQL {
         (SELECT sum(t.spend) FROM (
             SELECT payer_id, route_id, spend FROM {s}.usage_total WHERE e.day < 0
             UNION ALL SELECT payer_id, route_id, spend FROM {s}.usage_daily WHERE e.day >= 0 AND day >= e.day
-            UNION ALL SELECT payer_id, route_id, cost FROM {s}.usage u JOIN {s}.fold_position f USING (stream_id)
-            WHERE u.seq > f.folded AND u.started_at >= e.window_start
-            UNION ALL SELECT payer_id, route_id, -cost FROM {s}.usage u JOIN {s}.fold_position f USING (stream_id)
-            WHERE e.day >= 0 AND u.started_at >= e.day::bigint * 86400000000 AND u.started_at < e.window_start
-                AND u.seq <= f.folded AND EXISTS (
+            UNION ALL SELECT payer_id, route_id, cost FROM \(Self.rows) u JOIN {s}.fold_position f USING (stream_id)
+            WHERE u.batch_last > f.folded AND u.started_to >= e.window_start
+                AND u.seq > f.folded AND u.started_at >= e.window_start
+            UNION ALL SELECT payer_id, route_id, -cost FROM \(Self.rows) u JOIN {s}.fold_position f USING (stream_id)
+            WHERE e.day >= 0 AND u.started_to >= e.day::bigint * 86400000000 AND u.started_from < e.window_start
+                AND u.started_at >= e.day::bigint * 86400000000 AND u.started_at < e.window_start
+                AND u.batch_first <= f.folded AND u.seq <= f.folded AND EXISTS (
                     SELECT FROM {s}.usage_daily t JOIN {s}.payer p USING (payer_id) JOIN {s}.route r USING (route_id)
                     WHERE t.day = e.day AND \(condition))
         ) t JOIN {s}.payer p USING (payer_id) JOIN {s}.route r USING (route_id) WHERE \(condition))

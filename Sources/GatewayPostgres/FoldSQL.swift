@@ -10,6 +10,10 @@ enum FoldSQL {
     private static let sources = [
         "cost", "input", "coalesce(cached_input, 0)", "output", "coalesce(reasoning_output, 0)",
     ]
+    /// What sums are made of.
+    static let columns = [
+        "started_at", "payer_id", "route_id", "bits", "cost", "input", "cached_input", "output", "reasoning_output",
+    ]
     /// Rounded down, so that times before 1970 fall into the right day too.
     static let day =
         "(started_at / 86400000000 - CASE WHEN started_at % 86400000000 < 0 THEN 1 ELSE 0 END)::int"
@@ -69,6 +73,7 @@ enum FoldSQL {
     ///     other form.
     static func fold(isRecent: Bool, saturating: Bool) -> PostgresStatement {
         let bound = isRecent ? "AND u.applied_at >= now() - interval '1 hour'" : ""
+        let rows = UsageColumns.rows(Self.columns)
         return PostgresStatement(
             nil,
             """
@@ -84,10 +89,12 @@ enum FoldSQL {
                 WHERE f.stream_id = w.stream_id AND f.folded = w.low RETURNING f.stream_id, w.low, w.high
             ), e AS MATERIALIZED (
                 SELECT r.* FROM m, LATERAL (
-                    SELECT u.started_at, u.payer_id, u.route_id, u.bits, u.cost, u.input, u.cached_input, u.output,
-                        u.reasoning_output
-                    FROM {s}.usage u
-                    WHERE u.stream_id = m.stream_id AND u.seq > m.low AND u.seq <= m.high \(bound) OFFSET 0
+                    SELECT \(Self.columns.map { "u.\($0)" }.joined(separator: ", "))
+                    FROM \(rows) u
+                    WHERE u.stream_id = m.stream_id AND u.seq > m.low AND u.seq <= m.high \(bound)
+                        AND u.batch_last > m.low AND u.batch_last < m.high + \(PostgresStore.appendEventsMax)
+                        AND u.batch_first <= m.high
+                    OFFSET 0
                 ) r
             ), g AS MATERIALIZED (\(Self.groups(of: "e", saturating: saturating))),
             t AS (\(Self.totals(of: "g", saturating: saturating))),
@@ -104,7 +111,8 @@ enum FoldSQL {
     /// - Parameter positions: a relation with `stream_id` and `folded`.
     static func recount(positions: String) -> String {
         let rows = Self.groups(
-            of: "{s}.usage u JOIN \(positions) f USING (stream_id) WHERE u.seq <= f.folded", saturating: true)
+            of: "\(UsageColumns.rows(Self.columns)) u JOIN \(positions) f USING (stream_id) WHERE u.seq <= f.folded",
+            saturating: true)
         let columns = Self.sums.map { "\(Self.clamp("sum(\($0))")) AS \($0)" }.joined(separator: ", ")
         let list = "day, payer_id, route_id, " + Self.sums.joined(separator: ", ")
         return "SELECT day, payer_id, route_id, \(columns) FROM (\(rows) UNION ALL "

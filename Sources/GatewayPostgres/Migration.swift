@@ -18,6 +18,7 @@ struct Migration: Sendable {
         Migration(version: 9, compatibleFrom: 1, text: Self.escrow),
         Migration(version: 10, compatibleFrom: 1, text: Self.responses),
         Migration(version: 11, compatibleFrom: 1, text: Self.forgetting),
+        Migration(version: 12, compatibleFrom: 1, text: Self.batches),
     ]
 
     /// Usage rows, and what is derived from them. What a provider reports may be any integer: a row that a journal holds

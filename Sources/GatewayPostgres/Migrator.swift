@@ -79,7 +79,8 @@ struct Migrator: Sendable {
             \(migration.text)
             """
         do {
-            try await self.connection.runScript(script, timeout: .seconds(300))
+            // A step may rewrite what a large installation holds.
+            try await self.connection.runScript(script, timeout: .seconds(3600))
             return true
         } catch {
             switch error.kind {

@@ -38,14 +38,14 @@ struct PostgresParameters: Sendable {
         self.lengths.append(Int32(self.bytes.count - start))
     }
 
-    private mutating func addNull(_ type: UInt32) {
+    mutating func null(_ type: UInt32) {
         self.types.append(type)
         self.starts.append(-1)
         self.lengths.append(0)
     }
 
     mutating func int8(_ value: Int64?) {
-        guard let value else { return self.addNull(PostgresType.int8) }
+        guard let value else { return self.null(PostgresType.int8) }
         self.add(PostgresType.int8) { $0.appendBigEndian(value) }
     }
 
@@ -58,12 +58,12 @@ struct PostgresParameters: Sendable {
     }
 
     mutating func text(_ value: String?) {
-        guard let value else { return self.addNull(PostgresType.text) }
+        guard let value else { return self.null(PostgresType.text) }
         self.add(PostgresType.text) { PostgresText.append(value, to: &$0) }
     }
 
     mutating func bytes(_ value: [UInt8]?) {
-        guard let value else { return self.addNull(PostgresType.bytea) }
+        guard let value else { return self.null(PostgresType.bytea) }
         self.add(PostgresType.bytea) { $0.append(contentsOf: value) }
     }
 

@@ -32,28 +32,33 @@ extension PostgresStore: FencedLedgerStore {
     /// comes either before, and nothing is stored, or after. No other statement that locks several rows of `stream`
     /// waits for one, so the order of these locks does not matter.
     private static let appendAll: PostgresStatement = {
-        let columns = UsageColumns.names.joined(separator: ", ")
-        let first = 7
-        let arrays = UsageColumns.types.indices.map { "$\($0 + first + 2)::\(UsageColumns.types[$0])[]" }
+        let columns = UsageColumns.bounds + UsageColumns.names
+        let first = 11
+        let arrays = UsageColumns.types.enumerated().map {
+            "($\($0 + first)::\($1)[])[f.before + 1:f.before + f.events]"
+        }
         return PostgresStatement(
             "append_all",
             """
             WITH w AS (
                 UPDATE {s}.writer_fence SET commits = commits + 1 WHERE id = 1 AND token = $1 RETURNING id
             ), b AS MATERIALIZED (
-                SELECT t.* FROM w, unnest($2::int[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[])
-                    WITH ORDINALITY AS t(stream_id, journal, epoch, applied, events, place)
+                SELECT t.*, (sum(events) OVER (ORDER BY place) - events)::int AS before
+                FROM w, unnest($2::int[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                    $8::uuid[], $9::uuid[], $10::int[]) WITH ORDINALITY
+                    AS t(stream_id, journal, epoch, applied, started_from, started_to, request_from, request_to, events,
+                        place)
             ), f AS (
                 UPDATE {s}.stream s SET applied = b.applied + b.events, beat_at = clock_timestamp() FROM b
                 WHERE s.stream_id = b.stream_id AND s.journal = b.journal AND s.epoch = b.epoch
                     AND s.applied = b.applied
-                RETURNING s.stream_id, b.place, b.applied
+                RETURNING b.*
             ), u AS (
-                INSERT INTO {s}.usage (applied_at, stream_id, seq, \(columns))
-                SELECT now(), f.stream_id, f.applied + t.step,
-                    \(UsageColumns.names.map { "t.\($0)" }.joined(separator: ", "))
-                FROM f JOIN unnest($\(first)::int[], $\(first + 1)::int[], \(arrays.joined(separator: ", ")))
-                    AS t(batch, step, \(columns)) ON t.batch = f.place
+                INSERT INTO {s}.usage_batch
+                    (applied_at, stream_id, first_seq, seq, \(columns.joined(separator: ", ")))
+                SELECT now(), f.stream_id, f.applied + 1, f.applied + f.events,
+                    \(UsageColumns.bounds.map { "f.\($0)" }.joined(separator: ", ")), \(arrays.joined(separator: ", "))
+                FROM f WHERE f.events > 0
             )
             SELECT 0::bigint, (SELECT position FROM {s}.change_head) FROM w UNION ALL SELECT place, 0 FROM f
             """)
@@ -101,14 +106,12 @@ extension PostgresStore: FencedLedgerStore {
         parameters.uuidArray(batches) { $0.position.journal.bits }
         parameters.int8Array(batches) { $0.position.epoch }
         parameters.int8Array(batches) { $0.position.applied }
-        parameters.int8Array(batches) { Int64($0.events.count) }
-        var (places, steps): ([Int32], [Int32]) = ([], [])
-        for (index, batch) in batches.enumerated() {
-            places += [Int32](repeating: Int32(index + 1), count: batch.events.count)
-            steps += (0..<batch.events.count).map { Int32($0 + 1) }
-        }
-        parameters.int4Array(places) { $0 }
-        parameters.int4Array(steps) { $0 }
+        let bounds = batches.map { UsageColumns.Bounds($0.events) }
+        parameters.int8Array(bounds) { $0.started.from }
+        parameters.int8Array(bounds) { $0.started.to }
+        parameters.uuidArray(bounds) { $0.request.from }
+        parameters.uuidArray(bounds) { $0.request.to }
+        parameters.int4Array(batches) { Int32($0.events.count) }
         UsageColumns.append(events, payers: payers, routes: routes, to: &parameters)
         let rows = try await self.repeated(Self.appendAll, parameters, on: self.writer, generation: generation)
         if rows.isEmpty { return nil }

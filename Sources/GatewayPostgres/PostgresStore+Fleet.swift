@@ -162,6 +162,7 @@ extension PostgresStore: FleetStore {
         return try await self.orphans().filter { changed.contains($0.streamID) }
     }
 
+    private static let ends = UsageColumns.rows(["started_at", "duration", "cost"])
     /// The last minute is looked for among the last 100,000 rows of the stream.
     private static let orphaned = PostgresStatement(
         "orphans", isRead: true,
@@ -170,9 +171,9 @@ extension PostgresStore: FleetStore {
             (extract(epoch FROM clock_timestamp() - s.beat_at) * 1000000)::bigint, s.applied,
             (
                 SELECT greatest(least(coalesce(sum(u.cost), 0), 9223372036854775807), -9223372036854775808)::bigint
-                FROM {s}.usage last, {s}.usage u
-                WHERE last.stream_id = s.stream_id AND last.seq = s.applied AND u.stream_id = s.stream_id
-                    AND u.seq > s.applied - 100000
+                FROM \(PostgresStore.ends) last, \(PostgresStore.ends) u
+                WHERE last.stream_id = s.stream_id AND last.batch_last = s.applied AND last.seq = s.applied
+                    AND u.stream_id = s.stream_id AND u.batch_last > s.applied - 100000 AND u.seq > s.applied - 100000
                     AND u.started_at::numeric + u.duration
                         BETWEEN last.started_at::numeric + last.duration - 60000000
                         AND last.started_at::numeric + last.duration

@@ -1,7 +1,7 @@
 import GatewayCore
 import GatewayLedger
 
-/// A day's partition of `usage`, by days since 1970-01-01 in UTC.
+/// A day's partition of `usage_batch`, by days since 1970-01-01 in UTC.
 struct UsagePartition: Sendable, Comparable {
     let day: Int64
 
@@ -33,7 +33,7 @@ struct UsagePartition: Sendable, Comparable {
     var creation: String {
         """
         \(Self.lockBound)
-        CREATE TABLE IF NOT EXISTS {s}.\(self.name) PARTITION OF {s}.usage
+        CREATE TABLE IF NOT EXISTS {s}.\(self.name) PARTITION OF {s}.usage_batch
             FOR VALUES FROM (\(self.start)) TO (\(UsagePartition(day: self.day + 1).start));
         CREATE UNIQUE INDEX IF NOT EXISTS \(self.name)_place ON {s}.\(self.name) (stream_id, seq);
         """
@@ -49,15 +49,16 @@ struct UsagePartition: Sendable, Comparable {
             SELECT FROM {s}.\(self.name) u LEFT JOIN {s}.fold_position f USING (stream_id)
             WHERE u.seq > coalesce(f.folded, 0)
         ) THEN 0 ELSE 1 END;
-        \(Self.keeping(rows: "SELECT * FROM {s}.\(self.name)"));
+        WITH \(Self.keeping(batches: "{s}.\(self.name)"));
         DROP TABLE {s}.\(self.name);
         """
     }
 
-    /// Adds rows to the sums of what retention has dropped; as one statement, whose last part counts the rows.
-    static func keeping(rows: String) -> String {
+    /// Adds the rows of batches to the sums of what retention has dropped: the end of a statement that begins with `WITH`
+    /// and whose last part counts the rows.
+    static func keeping(batches: String) -> String {
         """
-        WITH e AS MATERIALIZED (\(rows)),
+        e AS MATERIALIZED (SELECT * FROM \(UsageColumns.rows(FoldSQL.columns, of: batches)) u),
         g AS MATERIALIZED (\(FoldSQL.groups(of: "e", saturating: true))),
         d1 AS (\(FoldSQL.upsert("expired_daily", from: "g", saturating: true))),
         d2 AS (
@@ -78,7 +79,7 @@ extension PostgresStore {
             SELECT c.relname FROM pg_catalog.pg_inherits i
             JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
             JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace
-            WHERE n.nspname = $1 AND p.relname = 'usage'
+            WHERE n.nspname = $1 AND p.relname = 'usage_batch'
         ) c ON true
         """)
 
@@ -122,15 +123,16 @@ extension PostgresStore {
 
     private static let expiredDefault = PostgresStatement(
         nil,
-        UsagePartition.keeping(
-            rows: """
-                DELETE FROM {s}.usage_default u USING {s}.fold_position f, (
-                    SELECT shard FROM {s}.fold_shard WHERE shard = 0 FOR UPDATE
-                ) s
-                WHERE f.stream_id = u.stream_id AND u.seq <= f.folded
-                    AND u.applied_at < clock_timestamp() - $1 * interval '1 microsecond'
-                RETURNING u.*
-                """))
+        """
+        WITH gone AS (
+            DELETE FROM {s}.usage_batch_default b USING {s}.fold_position f, (
+                SELECT shard FROM {s}.fold_shard WHERE shard = 0 FOR UPDATE
+            ) s
+            WHERE f.stream_id = b.stream_id AND b.seq <= f.folded
+                AND b.applied_at < clock_timestamp() - $1 * interval '1 microsecond'
+            RETURNING b.*
+        ), \(UsagePartition.keeping(batches: "gone"))
+        """)
     private static let expiredChanges = PostgresStatement(
         nil,
         """

@@ -10,7 +10,15 @@ extension PostgresStore {
         nil, isRead: true,
         """
         WITH r AS MATERIALIZED (
-            SELECT stream_id, count(*) AS found, max(seq) AS last FROM {s}.usage GROUP BY 1
+            SELECT stream_id, sum(found)::bigint AS found, max(seq) AS last,
+                count(*) FILTER (WHERE first_seq <> before + 1 OR found <> seq - first_seq + 1 OR is_uneven) AS breaks
+            FROM (
+                SELECT stream_id, seq, first_seq, cardinality(request_id) AS found,
+                    lag(seq) OVER (PARTITION BY stream_id ORDER BY seq) AS before,
+                    \(UsageColumns.names.map { "cardinality(\($0)) <> cardinality(request_id)" }
+                        .joined(separator: " OR ")) AS is_uneven
+                FROM {s}.usage_batch
+            ) b GROUP BY 1
         ), g AS MATERIALIZED (\(FoldSQL.recount(positions: "{s}.fold_position"))),
         t AS MATERIALIZED (\(FoldSQL.totals(of: "g", saturating: true)))
         SELECT sentence FROM (
@@ -31,6 +39,10 @@ extension PostgresStore {
         FROM {s}.stream p LEFT JOIN r USING (stream_id) LEFT JOIN {s}.fold_position f USING (stream_id)
         WHERE coalesce(r.found, 0) + coalesce(f.expired, 0) <> p.applied
             OR coalesce(r.last, f.expired, 0) <> p.applied
+        UNION ALL
+        SELECT format('Stream %s has %s batches of rows that do not begin where the one before them ends, or whose columns '
+            'differ in length.', stream_id, breaks)
+        FROM r WHERE breaks > 0
         UNION ALL
         SELECT format('Stream %s is folded up to %s, beyond its %s rows.', stream_id, f.folded, p.applied)
         FROM {s}.fold_position f LEFT JOIN {s}.stream p USING (stream_id) WHERE p.applied IS NULL OR f.folded > p.applied
@@ -55,13 +67,13 @@ extension PostgresStore {
     private static let references = """
         SELECT format('Request %s, attempt %s, has %s rows instead of 1 (stream %s, sequence %s and %s).', request_id,
             bits >> 48 & 255, count(*), min(stream_id), min(seq), max(seq))
-        FROM {s}.usage GROUP BY request_id, bits >> 48 & 255 HAVING count(*) > 1
+        FROM \(UsageColumns.rows(["request_id", "bits"])) u GROUP BY request_id, bits >> 48 & 255 HAVING count(*) > 1
         UNION ALL
         SELECT format('%s rows name payer %s, which is missing.', count(*), u.payer_id)
-        FROM {s}.usage u LEFT JOIN {s}.payer p USING (payer_id) WHERE p.payer_id IS NULL GROUP BY u.payer_id
+        FROM \(UsageColumns.rows(["payer_id"])) u LEFT JOIN {s}.payer p USING (payer_id) WHERE p.payer_id IS NULL GROUP BY u.payer_id
         UNION ALL
         SELECT format('%s rows name route %s, which is missing.', count(*), u.route_id)
-        FROM {s}.usage u LEFT JOIN {s}.route r USING (route_id) WHERE r.route_id IS NULL GROUP BY u.route_id
+        FROM \(UsageColumns.rows(["route_id"])) u LEFT JOIN {s}.route r USING (route_id) WHERE r.route_id IS NULL GROUP BY u.route_id
         UNION ALL
         SELECT format('The change log has %s entries between %s and %s, and its head stands at %s.', c.found, c.first,
             c.last, h.position)

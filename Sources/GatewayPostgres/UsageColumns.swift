@@ -1,10 +1,10 @@
 import GatewayCore
 import GatewayLedger
 
-/// How events become arrays, one for each column, and rows become events.
+/// How events become arrays, one for each column of `usage_batch`, and rows become events.
 enum UsageColumns {
-    /// The token kinds that are nearly always 0, with their columns. An array for a kind that no event has is sent
-    /// empty, which `unnest` fills up with NULL, and NULL means 0: it costs nothing, neither here nor there.
+    /// The token kinds that are nearly always 0, with their columns. For a kind that no event has NULL stands in the
+    /// array's place, and NULL means 0: it costs nothing, neither here nor there.
     private static var rareTokens: [KeyPath<TokenUsage, Int64> & Sendable] {
         [
             \.cachedInput, \.reasoningOutput, \.cacheWriteInput, \.cacheWriteLongInput, \.audioInput, \.imageInput,
@@ -40,11 +40,51 @@ enum UsageColumns {
         parameters.int8Array(events) { $0.usage.output }
         parameters.int8Array(events) { $0.cost.rawValue }
         for path in Self.rareTokens {
-            let isPresent = events.contains { $0.usage[keyPath: path] != 0 }
-            parameters.int8Array(isPresent ? events[...] : []) { $0.usage[keyPath: path] }
+            if events.contains(where: { $0.usage[keyPath: path] != 0 }) {
+                parameters.int8Array(events) { $0.usage[keyPath: path] }
+            } else {
+                parameters.null(PostgresType.int8Array)
+            }
         }
-        let hasEndUsers = events.contains { $0.endUser != nil }
-        parameters.textArray(hasEndUsers ? events[...] : []) { $0.endUser }
+        if events.contains(where: { $0.endUser != nil }) {
+            parameters.textArray(events) { $0.endUser }
+        } else {
+            parameters.null(PostgresType.textArray)
+        }
+    }
+
+    /// What a batch's own columns say of its rows, by which whole batches are left out.
+    static let bounds = ["started_from", "started_to", "request_from", "request_to"]
+
+    /// A batch's `bounds`. Without events, of which no batch is made: zeros.
+    struct Bounds {
+        var started: (from: Int64, to: Int64) = (0, 0)
+        var request = (from: UUIDBits(high: 0, low: 0), to: UUIDBits(high: 0, low: 0))
+
+        init(_ events: [UsageEvent]) {
+            guard let first = events.first else { return }
+            self.started = (first.startedAt.rawValue, first.startedAt.rawValue)
+            self.request = (first.requestID.bits, first.requestID.bits)
+            for event in events {
+                self.started.from = min(self.started.from, event.startedAt.rawValue)
+                self.started.to = max(self.started.to, event.startedAt.rawValue)
+                self.request.from = min(self.request.from, event.requestID.bits)
+                self.request.to = max(self.request.to, event.requestID.bits)
+            }
+        }
+    }
+
+    /// A relation with a row for each call, of the columns asked for and those of its batch: `applied_at`, `stream_id`,
+    /// `seq`, `batch_first`, `batch_last`, `payers` (an array) and `bounds`. Conditions on the batch's columns keep whole
+    /// batches unread.
+    static func rows(_ columns: [String], of table: String = "{s}.usage_batch") -> String {
+        """
+        (SELECT b.applied_at, b.stream_id, b.first_seq + r.place - 1 AS seq, b.first_seq AS batch_first,
+            b.seq AS batch_last, b.payer_id AS payers, \(Self.bounds.map { "b.\($0)" }.joined(separator: ", ")),
+            \(columns.map { "r.\($0)" }.joined(separator: ", "))
+        FROM \(table) b, LATERAL unnest(\(columns.map { "b.\($0)" }.joined(separator: ", "))) WITH ORDINALITY
+            AS r(\(columns.joined(separator: ", ")), place))
+        """
     }
 
     /// The columns that `event` reads, from `usage u`, `payer p` and `route r`.

@@ -48,7 +48,8 @@ struct IdentityTests {
         _ = try await store.append([.sample(1, payer: payer)], at: position)
         position.applied = 1
         // As a server that a failover has put in the other's place, which gave the payer another number.
-        try await PostgresBench.query("UPDATE martlet.usage SET payer_id = 77; DELETE FROM martlet.payer", in: database)
+        try await PostgresBench.query(
+            "UPDATE martlet.usage_batch SET payer_id = '{77}'; DELETE FROM martlet.payer", in: database)
         try await PostgresBench.query(
             """
             SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -80,7 +80,7 @@ enum PostgresBench {
             UPDATE martlet.pod SET beat_at = beat_at - \(interval);
             UPDATE martlet.stream SET beat_at = beat_at - \(interval);
             UPDATE martlet.job_lease SET until = until - \(interval);
-            UPDATE martlet.usage SET applied_at = applied_at - \(interval);
+            UPDATE martlet.usage_batch SET applied_at = applied_at - \(interval);
             UPDATE martlet.change SET at = at - \(interval);
             """, in: database)
     }

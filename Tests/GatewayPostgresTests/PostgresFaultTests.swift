@@ -321,9 +321,12 @@ struct PostgresFaultTests {
     func foldChecksItself() async throws {
         let database = try await PostgresBench.database()
         let store = try await PostgresBench.store(database)
-        let start = try await store.takeStream(LedgerSample.journal(1))
-        _ = try await store.append(LedgerSample.events(10), at: start)
-        try await PostgresBench.query("DELETE FROM martlet.usage WHERE seq = 5", in: database)
+        var position = try await store.takeStream(LedgerSample.journal(1))
+        for _ in 0..<2 {
+            _ = try await store.append(LedgerSample.events(5, from: position.applied), at: position)
+            position.applied += 5
+        }
+        try await PostgresBench.query("DELETE FROM martlet.usage_batch WHERE seq = 5", in: database)
         let error = await #expect(throws: LedgerError.self) { try await store.fold() }
         guard case .corrupt? = error else {
             Issue.record("\(String(describing: error)) instead of corrupt")
@@ -355,7 +358,9 @@ struct PostgresFaultTests {
         let harms = [
             "UPDATE martlet.usage_total SET spend = spend + 1 WHERE payer_id = 1",
             "DELETE FROM martlet.usage_daily WHERE payer_id = 2",
-            "UPDATE martlet.stream SET applied = applied + 1", "UPDATE martlet.usage SET payer_id = 999 WHERE seq = 3",
+            "UPDATE martlet.stream SET applied = applied + 1",
+            "UPDATE martlet.usage_batch SET payer_id[3] = 999",
+            "UPDATE martlet.usage_batch SET duration = duration[2:]",
             "UPDATE martlet.change_head SET position = 7; INSERT INTO martlet.change VALUES (3, 'key', 'x', now())",
         ]
         var found = 0
@@ -373,7 +378,7 @@ struct PostgresFaultTests {
         let store = try await PostgresBench.store(database)
         try await PostgresBench.query(
             """
-            CREATE TABLE martlet.usage_20200102 PARTITION OF martlet.usage
+            CREATE TABLE martlet.usage_20200102 PARTITION OF martlet.usage_batch
                 FOR VALUES FROM ('2020-01-02 00:00:00+00') TO ('2020-01-03 00:00:00+00');
             CREATE UNIQUE INDEX ON martlet.usage_20200102 (stream_id, seq);
             """, in: database)
@@ -381,7 +386,7 @@ struct PostgresFaultTests {
         _ = try await store.append(LedgerSample.events(10), at: position)
         position.applied = 10
         try await PostgresBench.query(
-            "UPDATE martlet.usage SET applied_at = '2020-01-02 12:00:00+00'", in: database)
+            "UPDATE martlet.usage_batch SET applied_at = '2020-01-02 12:00:00+00'", in: database)
         let kept = try await store.maintain(retention: .seconds(86_400))
         #expect(kept.contains { $0.contains("not folded") })
         _ = try await store.fold()

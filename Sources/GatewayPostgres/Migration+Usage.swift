@@ -65,6 +65,26 @@ extension Migration {
         CREATE UNIQUE INDEX usage_batch_default_place ON {s}.usage_batch_default (stream_id, seq);
         """
 
+    /// A partition of the new table for each of the old one, under its name, which programs of the version before ask for.
+    private static let partitions = """
+        DO $do$
+        DECLARE p record;
+        BEGIN
+            FOR p IN
+                SELECT c.relname, quote_ident(c.relname) AS name, quote_ident(c.relname || '_place') AS place,
+                    pg_get_expr(c.relpartbound, c.oid) AS bound
+                FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+                WHERE i.inhparent = $q${s}.usage$q$::regclass AND c.relname <> 'usage_default'
+            LOOP
+                EXECUTE $q$ALTER TABLE {s}.$q$ || p.name || ' RENAME TO ' || quote_ident('rows_' || p.relname);
+                EXECUTE $q$ALTER INDEX IF EXISTS {s}.$q$ || p.place || ' RENAME TO '
+                    || quote_ident('rows_' || p.relname || '_place');
+                EXECUTE $q$CREATE TABLE {s}.$q$ || p.name || $q$ PARTITION OF {s}.usage_batch $q$ || p.bound;
+                EXECUTE 'CREATE UNIQUE INDEX ' || p.place || $q$ ON {s}.$q$ || p.name || ' (stream_id, seq)';
+            END LOOP;
+        END $do$;
+        """
+
     /// What stands in the table of before, a thousand rows of one statement at most in a batch.
     private static let takeOver = """
         INSERT INTO {s}.usage_batch (applied_at, stream_id, first_seq, seq, \(Self.bounds), \(Self.figures))
@@ -101,6 +121,7 @@ extension Migration {
         LOCK TABLE {s}.usage IN ACCESS EXCLUSIVE MODE;
         DROP FUNCTION {s}.usage_of_request;
         \(Self.batchTable)
+        \(Self.partitions)
         \(Self.takeOver)
         DROP TABLE {s}.usage;
         CREATE VIEW {s}.usage AS \(Self.calls(of: "{s}.usage_batch"));

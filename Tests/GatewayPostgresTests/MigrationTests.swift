@@ -62,6 +62,9 @@ struct MigrationTests {
         ) PARTITION BY RANGE (applied_at);
         CREATE TABLE martlet.usage_default PARTITION OF martlet.usage DEFAULT;
         CREATE UNIQUE INDEX usage_default_place ON martlet.usage_default (stream_id, seq);
+        CREATE TABLE martlet.usage_20260102 PARTITION OF martlet.usage
+            FOR VALUES FROM ('2026-01-02 00:00:00+00') TO ('2026-01-03 00:00:00+00');
+        CREATE UNIQUE INDEX usage_20260102_place ON martlet.usage_20260102 (stream_id, seq);
         CREATE FUNCTION martlet.usage_of_request(wanted uuid, since timestamptz) RETURNS SETOF martlet.usage
         LANGUAGE sql STABLE AS $$ SELECT * FROM martlet.usage WHERE request_id = wanted AND applied_at >= since $$;
         """
@@ -90,6 +93,7 @@ struct MigrationTests {
         try await PostgresBench.query(
             """
             CREATE TABLE public.kept AS SELECT \(Self.columns) FROM martlet.usage;
+            UPDATE public.kept SET applied_at = '2026-01-02 12:00:00+00' WHERE seq <= 1500;
             \(Self.rowTable)
             INSERT INTO martlet.usage (\(Self.columns)) SELECT \(Self.columns) FROM public.kept;
             """, in: database)
@@ -103,10 +107,15 @@ struct MigrationTests {
         #expect(try await store.usage(lookup).map(\.sequence) == [2223])
         let batches = "SELECT count(*), max(cardinality(request_id)) FROM martlet.usage_batch"
         #expect(try await PostgresBench.query(batches, in: database) == "4|1000")
+        #expect(
+            try await PostgresBench.query("SELECT count(*) FROM martlet.usage_20260102", in: database) == "2")
 
-        // The older program's statement, and its look-up.
+        // The older program's statements: a day's partition, rows, a look-up.
         try await PostgresBench.query(
             """
+            CREATE TABLE IF NOT EXISTS martlet.usage_20260102 PARTITION OF martlet.usage
+                FOR VALUES FROM ('2026-01-02 00:00:00+00') TO ('2026-01-03 00:00:00+00');
+            CREATE UNIQUE INDEX IF NOT EXISTS usage_20260102_place ON martlet.usage_20260102 (stream_id, seq);
             WITH f AS (UPDATE martlet.stream SET applied = 3002 WHERE applied = 3000 RETURNING stream_id)
             INSERT INTO martlet.usage (\(Self.columns))
             SELECT now(), 3000 + t.place, started_at, duration, first_byte, bits, input, output, cost, f.stream_id,

@@ -2,10 +2,11 @@
 just those can be repeated or lose their answer."""
 
 import dataclasses
+import re
 import struct
 
 _SSL_REQUEST, _GSS_REQUEST = 80877103, 80877104
-_TICK = b".usage (applied_at"
+_TICK = re.compile(rb"INSERT INTO \S+\.usage_batch\b")
 
 
 @dataclasses.dataclass
@@ -62,7 +63,7 @@ class Requests:
 
     def _parse(self, message):
         name, text = message[5:].split(b"\0", 2)[:2]
-        if _TICK in text:
+        if _TICK.search(text):
             self._tick_names.add(name)
         else:
             self._tick_names.discard(name)

@@ -41,6 +41,8 @@ package struct DataPlaneConfiguration: Sendable, Equatable {
     package var admittingMax = 2_000
     /// Output tokens that a call may use whose model has no known cap and which names none; for `strict` budgets.
     package var outputTokensCap = 32_768
+    /// Searches of the web that a call may make which names a tool for it, but no bound; for `strict` budgets.
+    package var webSearchesCap = 10
     /// Where a strict budget affords fewer output tokens than a call may use, but so many at least, the call's bound is
     /// lowered to them; 0: the call is refused.
     package var clampedOutputTokensMin = 0

@@ -167,6 +167,12 @@ final class PriceBox: Sendable {
         return self.price.searchCost(searches: reported ?? (self.searchesAlways ? 1 : 0))
     }
 
+    /// Of so many searches at most.
+    func searchCostMax(_ searches: Int64) -> NanoUSD {
+        guard self.pricesSearches else { return .zero }
+        return self.price.searchCost(searches: max(searches, self.searchesAlways ? 1 : 0))
+    }
+
     /// As `ModelPrice.cost(of:tier:)`.
     func cost(of usage: TokenUsage, tier: ServiceTier) -> NanoUSD { self.tokenPricing.cost(of: usage, tier: tier) }
 }

@@ -104,4 +104,70 @@ struct WebSearchCostTests {
         // 100 tokens in and 7 out at 2.5 and 10 dollars a million, and 0.025 dollars for the search.
         #expect(costs.searched == costs.plain && costs.plain == 25_000_000 + 250_000 + 70_000, "\(costs)")
     }
+
+    /// What a strict budget holds for calls of these bodies while they run, in nano-dollars.
+    private static func held(
+        _ provider: String, _ model: String, path: String, bodies: [String], answer: String
+    ) async throws -> [Int64] {
+        let escrow = HandEscrow()
+        let terms = HandEscrow.budget(Subject(.deployment, "bound"), 1_000_000_000_000, .strict)
+        escrow.grant(500_000_000_000, of: terms)
+        let found = Locked<[Int64]>([])
+        try await withProvider(provider) {
+            $0.usesCatalogue = true
+            $0.deployments[0].model = model
+            $0.deployments[0].deploymentID = "bound"
+            $0.terms["bound"] = [terms]
+            $0.escrow = escrow.registry
+        } _: { gateway, upstream in
+            for body in bodies {
+                let client = try RawHTTPClient(port: gateway.port)
+                try client.send(
+                    RawHTTPClient.bytes(
+                        "POST", path, headers: ["Authorization: Bearer \(TestGateway.key)"], body: body))
+                let connection = try upstream.accept()
+                _ = try connection.request()
+                found.change { $0.append(escrow.pool(terms).current.reserved) }
+                try connection.answer(answer, headers: ["Connection: close"])
+                #expect(try client.response().status == 200)
+            }
+            _ = try gateway.rows(bodies.count)
+        }
+        #expect(escrow.isAtRest(terms))
+        return found.value
+    }
+
+    @Test("is reserved for by strict budgets, as often as the call allows it")
+    func strict() async throws {
+        func tool(_ bound: String) -> String {
+            Wire.messages(extra: ",\"tools\":[{\"type\":\"web_search_20250305\",\"name\":\"web_search\"\(bound)}]")
+        }
+        let two = Wire.messages(
+            extra: ",\"tools\":[{\"type\":\"web\\u005fsearch_20250305\",\"name\":\"a\",\"max_uses\":1},"
+                + "{\"type\":\"web_search_20260209\",\"name\":\"b\",\"max_uses\":2}]")
+        let held = try await Self.held(
+            "anthropic", "claude-sonnet-4-5", path: "/v1/messages",
+            bodies: [tool(",\"max_uses\":0"), tool(",\"max_uses\":3"), tool(""), two], answer: Wire.message())
+        #expect(held[1] - held[0] == 30_000_000 && held[2] - held[0] == 100_000_000, "\(held)")
+        #expect(held[3] - held[0] == 30_000_000, "\(held)")
+        func responses(_ extra: String) -> String {
+            Wire.responses(extra: ",\"max_output_tokens\":9,\"tools\":[{\"type\":\"web_search_preview\"}]\(extra)")
+        }
+        let ofResponses = try await Self.held(
+            "openai", "gpt-4.1", path: "/v1/responses",
+            bodies: [responses(",\"max_tool_calls\":0"), responses(",\"max_tool_calls\":2"), responses("")],
+            answer: Wire.response())
+        #expect(ofResponses[1] - ofResponses[0] == 50_000_000, "\(ofResponses)")
+        #expect(ofResponses[2] - ofResponses[0] == 250_000_000, "\(ofResponses)")
+    }
+
+    @Test("is reserved once for models that search always")
+    func strictAlways() async throws {
+        let held = try await Self.held(
+            "openai", "gpt-4o-search-preview", path: "/v1/chat/completions",
+            bodies: [Wire.chat(extra: ",\"max_tokens\":10")], answer: Wire.completion())
+        // A token for each byte of the body, and 10 of output, at 2.5 and 10 dollars a million.
+        let bytes = Int64(Wire.chat(extra: ",\"max_tokens\":10").utf8.count)
+        #expect(held == [25_000_000 + bytes * 2500 + 10 * 10_000], "\(held)")
+    }
 }

@@ -172,6 +172,9 @@ extension ConfigurationSchema {
             "output_tokens_cap", .integer(\.dataPlane.outputTokensCap, 1...100_000_000),
             "Output tokens that strict budgets reserve for a call that sets no bound, to a model whose bound is not "
                 + "known."),
+        .init(
+            "web_searches_cap", .integer(\.dataPlane.webSearchesCap, 0...10_000),
+            "Searches of the web that strict budgets reserve for a call that lets the model search and sets no bound."),
     ]
 
     private static let responseOptions: [MartletOption] = [

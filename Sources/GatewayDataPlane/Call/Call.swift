@@ -54,6 +54,8 @@ final class Call {
     var admittingSince: UInt64 = 0
     /// What the attempt holds of budgets and limits of its deployment. `nil`: none of the group is bound.
     var picking: DeploymentPick?
+    /// Searches of the web that the provider may make. `nil`: it may, and the body sets no bound.
+    var searchesMax: Int64? = 0
     /// Header lines that tell of rate limits.
     var rateLines: [UInt8] = []
 

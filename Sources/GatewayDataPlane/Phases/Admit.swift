@@ -170,7 +170,9 @@ extension Call {
         var demand = CallDemand(
             costMax: 0, costExpected: 0, inputTokens: usage.input, outputTokens: usage.output)
         guard let price = target.deployment.priceBox else { return demand }
-        demand.costExpected = price.cost(of: usage, tier: .standard).rawValue
+        demand.costExpected =
+            price.cost(of: usage, tier: .standard).rawValue
+            + price.searchCostMax(min(self.searchesMax ?? 1, 1)).rawValue
         if isStrict { demand.costMax = self.costMax(target, price, choices: choices) }
         return demand
     }
@@ -191,7 +193,8 @@ extension Call {
     }
 
     /// Every token is made of a byte of the body at least. What the body only points to has no such bound, so a model's
-    /// own bound on its input stands in where the body may point to something.
+    /// own bound on its input stands in where the body may point to something. Searches of the web cost what they may
+    /// cost beside.
     func costMax(_ target: Target, _ price: PriceBox, choices: Int64, output: Int64? = nil) -> Int64 {
         let bytes = Int64(self.body.readableBytes)
         let modelInput = price.price.maxInputTokens ?? .max
@@ -204,7 +207,9 @@ extension Call {
         }
         let cap = price.price.maxOutputTokens ?? Int64(self.loop.configuration.outputTokensCap)
         let output = output ?? (self.scan.maxTokens >= 0 ? self.scan.maxTokens : cap)
+        let searches = self.searchesMax ?? Int64(self.loop.configuration.webSearchesCap)
         return price.costMax(inputTokens: input, outputTokens: min(output, 1 << 40) * choices).rawValue
+            + price.searchCostMax(searches).rawValue
     }
 
     // MARK: what it has used

@@ -16,6 +16,8 @@ struct FormatFacts {
     var previousResponseID: String?
     /// The response is to be kept.
     var storesResponse = false
+    /// Searches of the web that the provider may make. `nil`: it may, and the body sets no bound.
+    var searchesMax: Int64? = 0
     /// `nil`: the body says it as OpenAI's does, or the path does.
     var isStream: Bool?
 
@@ -44,6 +46,7 @@ struct FormatFacts {
         case .chatCompletion where format == .ollama: try facts.readOllama(root)
         default: break
         }
+        facts.searchesMax = try self.searchesMax(root, kind: kind)
         return facts
     }
 
@@ -128,6 +131,7 @@ extension Call {
             if let isStream = facts.isStream { self.scan.stream = isStream }
             self.noteResponse(facts)
             self.scan.choiceCount = facts.choiceCount
+            self.searchesMax = facts.searchesMax
             if let user = facts.endUser { self.endUser = String(user.prefix(Self.endUserBytesMax)) }
             switch self.origin?.stream ?? .unsaid {
             case .unsaid: break

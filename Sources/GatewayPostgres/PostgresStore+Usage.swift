@@ -35,9 +35,13 @@ extension PostgresStore {
             parameters.int8(after.streamID)
             let stream = "$\(parameters.types.count)"
             parameters.int8(after.sequence)
-            let (order, end) = query.newestFirst ? ("<", "batch_first") : (">", "batch_last")
-            add {
-                "(u.stream_id, u.seq) \(order) (\(stream), \($0)) AND (u.stream_id, u.\(end)) \(order) (\(stream), \($0))"
+            add { sequence in
+                let row = "(u.stream_id, u.seq) \(query.newestFirst ? "<" : ">") (\(stream), \(sequence))"
+                // The batch that the walk stands in ends so far on at most.
+                return query.newestFirst
+                    ? "\(row) AND (u.stream_id, u.batch_last) < (\(stream), \(sequence) + \(Self.appendEventsMax)) "
+                        + "AND (u.stream_id, u.batch_first) < (\(stream), \(sequence))"
+                    : "\(row) AND (u.stream_id, u.batch_last) > (\(stream), \(sequence))"
             }
         }
         // Last, because it reads what a batch holds.

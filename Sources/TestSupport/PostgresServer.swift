@@ -10,6 +10,12 @@ package final class PostgresServer: Sendable {
         package var isFsyncOn = false
         /// Lines for `postgresql.conf`.
         package var settings: [String] = []
+        /// Files in the data directory, by name, that only the server may read.
+        package var files: [String: String] = [:]
+        /// Lines of `pg_hba.conf`. Empty: passwords, over TLS or not.
+        package var access: [String] = []
+        /// The server whose standby this one is, until it is promoted. `nil`: it stands alone.
+        package var primary: PostgresServer?
 
         package init(isFsyncOn: Bool = false, settings: [String] = []) {
             self.isFsyncOn = isFsyncOn
@@ -56,13 +62,7 @@ package final class PostgresServer: Sendable {
             guard let account = Self.account() else { throw NotInstalled() }
             chown(self.directory.path, account.id, account.group)
         }
-        let passwordFile = self.directory.appendingPathComponent("password")
-        try "p@ss word\n".write(to: passwordFile, atomically: false, encoding: .utf8)
-        chmod(passwordFile.path, 0o644)
-        _ = try self.runToEnd([
-            "initdb", "-D", self.data.path, "-U", Self.user, "-A", "scram-sha-256", "--pwfile", passwordFile.path, "-E",
-            "UTF8", "--locale=C", "--no-sync",
-        ])
+        try self.fill(options)
         var settings =
             options.settings + [
                 "listen_addresses = '127.0.0.1'", "port = \(self.port)", "unix_socket_directories = ''",
@@ -76,6 +76,32 @@ package final class PostgresServer: Sendable {
         try handle.close()
         try self.watch()
         try self.start()
+    }
+
+    /// Makes the data directory.
+    private func fill(_ options: Options) throws {
+        if let primary = options.primary {
+            _ = try self.runToEnd([
+                "pg_basebackup", "-D", self.data.path, "-R", "-X", "stream", "-c", "fast", "--no-sync", "-d",
+                primary.url("postgres"),
+            ])
+        } else {
+            let passwordFile = self.directory.appendingPathComponent("password")
+            try "p@ss word\n".write(to: passwordFile, atomically: false, encoding: .utf8)
+            chmod(passwordFile.path, 0o644)
+            _ = try self.runToEnd([
+                "initdb", "-D", self.data.path, "-U", Self.user, "-A", "scram-sha-256", "--pwfile", passwordFile.path,
+                "-E", "UTF8", "--locale=C", "--no-sync",
+            ])
+        }
+        var files = options.files
+        if !options.access.isEmpty { files["pg_hba.conf"] = options.access.joined(separator: "\n") + "\n" }
+        for (name, text) in files {
+            let file = self.data.appendingPathComponent(name)
+            try text.write(to: file, atomically: false, encoding: .utf8)
+            chmod(file.path, 0o600)
+            if getuid() == 0, let account = Self.account() { chown(file.path, account.id, account.group) }
+        }
     }
 
     /// A process that outlives the test runner: ends the server and removes its files however the runner ended.
@@ -134,6 +160,9 @@ package final class PostgresServer: Sendable {
             return (try? self.runToEnd(["pg_isready", "-q", "-h", "127.0.0.1", "-p", "\(self.port)"])) != nil
         }
     }
+
+    /// Makes a standby a server of its own.
+    package func promote() throws { try self.query("SELECT pg_promote(true, 60)", in: "postgres") }
 
     /// Stops the server as a crash of its machine would, but for what the kernel still writes: no checkpoint.
     package func stopImmediately() throws {

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A point in monotonic time by which something must have happened. Tests of real processes wait for conditions, never
 /// for a fixed time, and each wait ends at a deadline.
@@ -55,11 +56,24 @@ package func waitUntil(
 /// Runs blocking work on a thread of its own, so that tests which wait for processes and sockets do not hold up the
 /// small pool of threads that all other tests share.
 package func onOwnThread<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
-    try await withCheckedThrowingContinuation { continuation in
-        let thread = Thread { continuation.resume(with: Result(catching: work)) }
+    let outcome = Outcome<T>()
+    await withCheckedContinuation { continuation in
+        let thread = Thread {
+            let result = Result(catching: work)
+            outcome.result.withLock { $0 = result }
+            continuation.resume()
+        }
         thread.stackSize = 1 << 20
         thread.start()
     }
+    guard let result = outcome.result.withLock({ $0 }) else { preconditionFailure("the thread left no result") }
+    return try result.get()
+}
+
+/// What another thread leaves, under a lock: the thread sanitizer does not see what a continuation hands over that is
+/// resumed before its task waits.
+private final class Outcome<T: Sendable>: Sendable {
+    let result = Mutex<Result<T, any Error>?>(nil)
 }
 
 extension Duration {

@@ -92,7 +92,7 @@ enum FoldSQL {
                     SELECT \(Self.columns.map { "u.\($0)" }.joined(separator: ", "))
                     FROM \(rows) u
                     WHERE u.stream_id = m.stream_id AND u.seq > m.low AND u.seq <= m.high \(bound)
-                        AND u.batch_last > m.low AND u.batch_last < m.high + \(PostgresStore.appendEventsMax)
+                        AND u.batch_last > m.low AND u.batch_last < m.high + \(UsageColumns.batchRowsMax)
                         AND u.batch_first <= m.high
                     OFFSET 0
                 ) r

@@ -33,10 +33,8 @@ extension PostgresStore: FencedLedgerStore {
     /// waits for one, so the order of these locks does not matter.
     private static let appendAll: PostgresStatement = {
         let columns = UsageColumns.bounds + UsageColumns.names
-        let first = 11
-        let arrays = UsageColumns.types.enumerated().map {
-            "($\($0 + first)::\($1)[])[f.before + 1:f.before + f.events]"
-        }
+        let size = UsageColumns.batchRowsMax
+        let arrays = UsageColumns.types.enumerated().map { "($\($0 + 13)::\($1)[])[d.low + 1:d.high]" }
         return PostgresStatement(
             "append_all",
             """
@@ -44,10 +42,8 @@ extension PostgresStore: FencedLedgerStore {
                 UPDATE {s}.writer_fence SET commits = commits + 1 WHERE id = 1 AND token = $1 RETURNING id
             ), b AS MATERIALIZED (
                 SELECT t.*, (sum(events) OVER (ORDER BY place) - events)::int AS before
-                FROM w, unnest($2::int[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                    $8::uuid[], $9::uuid[], $10::int[]) WITH ORDINALITY
-                    AS t(stream_id, journal, epoch, applied, started_from, started_to, request_from, request_to, events,
-                        place)
+                FROM w, unnest($2::int[], $3::uuid[], $4::bigint[], $5::bigint[], $6::int[]) WITH ORDINALITY
+                    AS t(stream_id, journal, epoch, applied, events, place)
             ), f AS (
                 UPDATE {s}.stream s SET applied = b.applied + b.events, beat_at = clock_timestamp() FROM b
                 WHERE s.stream_id = b.stream_id AND s.journal = b.journal AND s.epoch = b.epoch
@@ -56,9 +52,13 @@ extension PostgresStore: FencedLedgerStore {
             ), u AS (
                 INSERT INTO {s}.usage_batch
                     (applied_at, stream_id, first_seq, seq, \(columns.joined(separator: ", ")))
-                SELECT now(), f.stream_id, f.applied + 1, f.applied + f.events,
-                    \(UsageColumns.bounds.map { "f.\($0)" }.joined(separator: ", ")), \(arrays.joined(separator: ", "))
-                FROM f WHERE f.events > 0
+                SELECT now(), f.stream_id, f.applied - f.before + d.low + 1, f.applied - f.before + d.high,
+                    \(UsageColumns.bounds.map { "c.\($0)" }.joined(separator: ", ")), \(arrays.joined(separator: ", "))
+                FROM f JOIN unnest($7::int[], $8::int[], $9::bigint[], $10::bigint[], $11::uuid[], $12::uuid[])
+                    AS c(batch, skipped, \(UsageColumns.bounds.joined(separator: ", "))) ON c.batch = f.place
+                CROSS JOIN LATERAL (
+                    SELECT f.before + c.skipped AS low, f.before + least(c.skipped + \(size), f.events) AS high
+                ) d
             )
             SELECT 0::bigint, (SELECT position FROM {s}.change_head) FROM w UNION ALL SELECT place, 0 FROM f
             """)
@@ -106,12 +106,19 @@ extension PostgresStore: FencedLedgerStore {
         parameters.uuidArray(batches) { $0.position.journal.bits }
         parameters.int8Array(batches) { $0.position.epoch }
         parameters.int8Array(batches) { $0.position.applied }
-        let bounds = batches.map { UsageColumns.Bounds($0.events) }
-        parameters.int8Array(bounds) { $0.started.from }
-        parameters.int8Array(bounds) { $0.started.to }
-        parameters.uuidArray(bounds) { $0.request.from }
-        parameters.uuidArray(bounds) { $0.request.to }
         parameters.int4Array(batches) { Int32($0.events.count) }
+        var (places, skipped): ([Int32], [Int32]) = ([], [])
+        var bounds: [UsageColumns.Bounds] = []
+        for (index, batch) in batches.enumerated() {
+            for (number, part) in UsageColumns.Bounds.all(batch.events).enumerated() {
+                places.append(Int32(index + 1))
+                skipped.append(Int32(number * UsageColumns.batchRowsMax))
+                bounds.append(part)
+            }
+        }
+        parameters.int4Array(places) { $0 }
+        parameters.int4Array(skipped) { $0 }
+        UsageColumns.append(bounds, to: &parameters)
         UsageColumns.append(events, payers: payers, routes: routes, to: &parameters)
         let rows = try await self.repeated(Self.appendAll, parameters, on: self.writer, generation: generation)
         if rows.isEmpty { return nil }

@@ -48,12 +48,11 @@ extension PostgresStore: LedgerStore {
 
     /// The compare-and-set, the batch that hangs off it, and what the pod wants to know anyway, in one round trip.
     ///
-    /// A batch is one row with an array for each column: a row for each call took the server twelve times as long
-    /// (docs/decisions/0014-usage-in-batches.md).
+    /// A batch is one row with an array for each column (docs/decisions/0014-usage-in-batches.md).
     private static let append: PostgresStatement = {
+        let size = UsageColumns.batchRowsMax
         let columns = UsageColumns.bounds + UsageColumns.names
-        let types = ["bigint", "bigint", "uuid", "uuid"] + UsageColumns.types.map { "\($0)[]" }
-        let values = types.enumerated().map { "$\($0 + 6)::\($1)" }
+        let values = UsageColumns.types.enumerated().map { "($\($0 + 10)::\($1)[])[b.skipped + 1:b.skipped + \(size)]" }
         return PostgresStatement(
             "append",
             """
@@ -63,8 +62,13 @@ extension PostgresStore: LedgerStore {
             ), u AS (
                 INSERT INTO {s}.usage_batch
                     (applied_at, stream_id, first_seq, seq, \(columns.joined(separator: ", ")))
-                SELECT now(), f.stream_id, $4 + 1, $5, \(values.joined(separator: ", "))
-                FROM f WHERE $5::bigint > $4::bigint
+                SELECT now(), f.stream_id, $4 + b.skipped + 1, least($4 + b.skipped + \(size), $5),
+                    \(UsageColumns.bounds.map { "b.\($0)" }.joined(separator: ", ")), \(values.joined(separator: ", "))
+                FROM f, (
+                    SELECT t.*, (t.place::int - 1) * \(size) AS skipped
+                    FROM unnest($6::bigint[], $7::bigint[], $8::uuid[], $9::uuid[]) WITH ORDINALITY
+                        AS t(\(UsageColumns.bounds.joined(separator: ", ")), place)
+                ) b
             )
             SELECT (SELECT count(*) FROM f), (SELECT position FROM {s}.change_head),
                 EXISTS (SELECT FROM {s}.fold_shard WHERE shard = 0 AND \(FoldSQL.isEarly))
@@ -89,11 +93,7 @@ extension PostgresStore: LedgerStore {
             parameters.int8(position.epoch)
             parameters.int8(position.applied)
             parameters.int8(applied)
-            let bounds = UsageColumns.Bounds(events)
-            parameters.int8(bounds.started.from)
-            parameters.int8(bounds.started.to)
-            parameters.uuid(bounds.request.from)
-            parameters.uuid(bounds.request.to)
+            UsageColumns.append(UsageColumns.Bounds.all(events), to: &parameters)
             UsageColumns.append(events, payers: payers, routes: routes, to: &parameters)
             let rows = try await self.repeated(
                 Self.append, parameters, on: self.writer, generation: generation)

@@ -39,7 +39,7 @@ extension PostgresStore {
                 let row = "(u.stream_id, u.seq) \(query.newestFirst ? "<" : ">") (\(stream), \(sequence))"
                 // The batch that the walk stands in ends so far on at most.
                 return query.newestFirst
-                    ? "\(row) AND (u.stream_id, u.batch_last) < (\(stream), \(sequence) + \(Self.appendEventsMax)) "
+                    ? "\(row) AND (u.stream_id, u.batch_last) < (\(stream), \(sequence) + \(UsageColumns.batchRowsMax)) "
                         + "AND (u.stream_id, u.batch_first) < (\(stream), \(sequence))"
                     : "\(row) AND (u.stream_id, u.batch_last) > (\(stream), \(sequence))"
             }

@@ -53,25 +53,45 @@ enum UsageColumns {
         }
     }
 
+    /// Rows of a batch at most; an append with more makes several. A reader takes whole batches apart, also for a page of
+    /// a few rows.
+    static let batchRowsMax = 1000
+
     /// What a batch's own columns say of its rows, by which whole batches are left out.
     static let bounds = ["started_from", "started_to", "request_from", "request_to"]
 
-    /// A batch's `bounds`. Without events, of which no batch is made: zeros.
+    /// A batch's `bounds`.
     struct Bounds {
-        var started: (from: Int64, to: Int64) = (0, 0)
-        var request = (from: UUIDBits(high: 0, low: 0), to: UUIDBits(high: 0, low: 0))
+        var started: (from: Int64, to: Int64)
+        var request: (from: UUIDBits, to: UUIDBits)
 
-        init(_ events: [UsageEvent]) {
-            guard let first = events.first else { return }
+        /// One for each batch that these events make.
+        static func all(_ events: [UsageEvent]) -> [Bounds] {
+            stride(from: 0, to: events.count, by: batchRowsMax).map { first in
+                Bounds(events[first..<min(first + batchRowsMax, events.count)])
+            }
+        }
+
+        /// - Parameter events: one at least.
+        private init(_ events: ArraySlice<UsageEvent>) {
+            let first = events[events.startIndex]
             self.started = (first.startedAt.rawValue, first.startedAt.rawValue)
             self.request = (first.requestID.bits, first.requestID.bits)
-            for event in events {
+            for event in events.dropFirst() {
                 self.started.from = min(self.started.from, event.startedAt.rawValue)
                 self.started.to = max(self.started.to, event.startedAt.rawValue)
                 self.request.from = min(self.request.from, event.requestID.bits)
                 self.request.to = max(self.request.to, event.requestID.bits)
             }
         }
+    }
+
+    /// In the order of `bounds`.
+    static func append(_ bounds: [Bounds], to parameters: inout PostgresParameters) {
+        parameters.int8Array(bounds) { $0.started.from }
+        parameters.int8Array(bounds) { $0.started.to }
+        parameters.uuidArray(bounds) { $0.request.from }
+        parameters.uuidArray(bounds) { $0.request.to }
     }
 
     /// A relation with a row for each call, of the columns asked for and those of its batch: `applied_at`, `stream_id`,

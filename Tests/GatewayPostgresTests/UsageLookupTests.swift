@@ -100,4 +100,46 @@ struct UsageLookupTests {
         let pages = try await self.pagesRead(database) - before
         #expect(pages > 0 && pages < 5 * 60, "\(pages) pages")
     }
+
+    @Test("walks in pages over what came in appends of any size, and a refused part leaves no trace")
+    func pages() async throws {
+        let database = try await PostgresBench.database()
+        let store = try await PostgresBench.store(database)
+        let token = try #require(try await store.takeWriterFence(after: 0, holder: "test"))
+        var batches: [LedgerBatch] = []
+        for (number, count) in [2500, 1000, 700, 1001].enumerated() {
+            let position = try await store.takeStream(LedgerSample.journal(UInt64(number + 1)))
+            let events = LedgerSample.events(count, from: Int64(number) * 10_000)
+            batches.append(LedgerBatch(position: position, events: events))
+        }
+        batches[2].position.epoch += 1
+        let outcomes = try #require(try await store.append(batches, token: token))
+        #expect(outcomes == [.applied(2500), .applied(1000), .rejected(epoch: 1, applied: 0), .applied(1001)])
+        var position = batches[0].position
+        position.applied = 2500
+        #expect(
+            try await store.append(LedgerSample.events(3333, from: 100_000), at: position) == .applied(5833))
+        let all = try await LedgerSample.allRows(store)
+        #expect(all.count == 5833 + 1000 + 1001)
+        #expect(all.map(\.sequence) == Array(1...5833) + Array(1...1000) + Array(1...1001))
+        #expect(all[2499].event.cost == LedgerSample.events(2500)[2499].cost)
+        #expect(all[5832].event.cost == LedgerSample.events(3333, from: 100_000)[3332].cost)
+        for newestFirst in [false, true] {
+            var walked: [UsageRow] = []
+            var query = UsageQuery(newestFirst: newestFirst, limit: 777)
+            while true {
+                let page = try await store.usage(query)
+                walked += page
+                guard let last = page.last else { break }
+                query.after = (last.streamID, last.sequence)
+            }
+            let numbers = (newestFirst ? walked.reversed() : walked).map { [$0.streamID, $0.sequence] }
+            #expect(numbers == all.map { [$0.streamID, $0.sequence] }, "newest first: \(newestFirst)")
+        }
+        let sizes = "SELECT max(cardinality(request_id)), count(*) FROM martlet.usage_batch"
+        #expect(try await PostgresBench.query(sizes, in: database) == "1000|10")
+        #expect(try await store.fold() == 7834)
+        #expect(try await store.verify() == [])
+        await store.close()
+    }
 }

@@ -54,6 +54,7 @@ extension PostgresStore {
             add { Self.paid(by: "user_id = \($0)") }
         }
         let direction = query.newestFirst ? "DESC" : "ASC"
+        let calls = UsageColumns.orderedRows(UsageColumns.names, of: batches, direction: direction)
         parameters.int8(Int64(query.limit))
         // Prepared by nobody: the best plan depends on the values, and an old one may not fit a day's new table.
         let statement = PostgresStatement(
@@ -61,7 +62,7 @@ extension PostgresStore {
             """
             SELECT \(UsageColumns.selection)
             FROM (
-                SELECT * FROM \(UsageColumns.rows(UsageColumns.names, of: batches)) u
+                SELECT * FROM \(calls) u
                 \(conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND "))
                 ORDER BY u.stream_id \(direction), u.batch_last \(direction), u.seq \(direction) LIMIT $\(parameters.types.count)
             ) u

@@ -101,6 +101,26 @@ struct UsageLookupTests {
         #expect(pages > 0 && pages < 5 * 60, "\(pages) pages")
     }
 
+    @Test("a page of a walk reads the batches it needs, with statistics and without", arguments: [false, true])
+    func pageOfAWalk(hasStatistics: Bool) async throws {
+        let database = try await PostgresBench.database()
+        let (filler, events) = try await self.filled(database)
+        await filler.close()
+        if hasStatistics { try await PostgresBench.query("ANALYZE", in: database) }
+        let before = try await self.pagesRead(database)
+        let store = try await PostgresBench.store(database)
+        let place = (streamID: Int64(1), sequence: Int64(Self.rows / 2))
+        for newestFirst in [false, true] {
+            let page = try await store.usage(UsageQuery(after: place, newestFirst: newestFirst, limit: 300))
+            let first = Int(place.sequence) + (newestFirst ? -2 : 0)
+            #expect(page.map(\.event.requestID) == (0..<300).map { events[first + (newestFirst ? -$0 : $0)].requestID })
+        }
+        await store.close()
+        // Two or three batches of about 60 pages each, of 400.
+        let pages = try await self.pagesRead(database) - before
+        #expect(pages > 0 && pages < 7 * 60, "\(pages) pages")
+    }
+
     @Test("walks in pages over what came in appends of any size, and a refused part leaves no trace")
     func pages() async throws {
         let database = try await PostgresBench.database()

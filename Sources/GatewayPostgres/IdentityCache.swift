@@ -6,14 +6,23 @@ import Synchronization
 /// database is asked. Holds the objects, so that an address is never reused. All is forgotten with every new connection:
 /// a server that a failover has put in the other's place may not have the rows.
 final class IdentityCache<Identity: StoredIdentity>: Sendable {
+    /// Hashed all at once: an array hashes byte by byte.
+    private struct Content: Hashable {
+        let bytes: [UInt8]
+
+        func hash(into hasher: inout Hasher) {
+            self.bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+        }
+    }
+
     private struct State {
         var byObject: [ObjectIdentifier: (object: Identity, id: Int32)] = [:]
-        var byContent: [[UInt8]: Int32] = [:]
+        var byContent: [Content: Int32] = [:]
         var generation = 0
 
         mutating func id(of object: Identity) -> Int32? {
             if let known = self.byObject[ObjectIdentifier(object)] { return known.id }
-            guard let id = self.byContent[object.content] else { return nil }
+            guard let id = self.byContent[Content(bytes: object.content)] else { return nil }
             self.know(object, id)
             return id
         }
@@ -42,7 +51,7 @@ final class IdentityCache<Identity: StoredIdentity>: Sendable {
             guard state.generation == generation else { return }
             if state.byContent.count + objects.count > Self.entriesMax { state.byContent.removeAll() }
             for (object, id) in zip(objects, ids) {
-                state.byContent[object.content] = id
+                state.byContent[Content(bytes: object.content)] = id
                 state.know(object, id)
             }
         }
@@ -58,6 +67,7 @@ protocol StoredIdentity: AnyObject, Sendable {
 extension PayerIdentity: StoredIdentity {
     var content: [UInt8] {
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(128)
         bytes.appendBigEndian(self.keyID.bits.high)
         bytes.appendBigEndian(self.keyID.bits.low)
         bytes.append(contentsOf: self.digest.bytes)

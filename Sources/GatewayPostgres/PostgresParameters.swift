@@ -74,12 +74,13 @@ struct PostgresParameters: Sendable {
         }
     }
 
-    /// An array of one dimension (src/backend/utils/adt/arrayfuncs.c, array_send). No elements: the empty array.
+    /// An array of one dimension (src/backend/utils/adt/arrayfuncs.c, array_send). No elements: the empty array. Values
+    /// are read where they stand: an iterator would copy each, which for an event means counting its objects.
     /// - Parameter element: appends one element with its length before it.
     @inline(__always)
-    private mutating func array<Values: Collection>(
-        _ type: UInt32, of elementType: UInt32, _ values: Values, hasNulls: Bool,
-        _ element: (inout [UInt8], Values.Element) -> Void
+    private mutating func array<Value>(
+        _ type: UInt32, of elementType: UInt32, _ values: [Value], hasNulls: Bool,
+        _ element: (inout [UInt8], Value) -> Void
     ) {
         self.add(type) { bytes in
             bytes.appendBigEndian(Int32(values.isEmpty ? 0 : 1))
@@ -88,26 +89,28 @@ struct PostgresParameters: Sendable {
             if values.isEmpty { return }
             bytes.appendBigEndian(Int32(values.count))
             bytes.appendBigEndian(Int32(1))
-            for value in values { element(&bytes, value) }
+            values.withUnsafeBufferPointer { values in
+                for index in values.indices { element(&bytes, values[index]) }
+            }
         }
     }
 
     @inline(__always)
-    mutating func int8Array<Values: Collection>(_ values: Values, _ value: (Values.Element) -> Int64) {
+    mutating func int8Array<Value>(_ values: [Value], _ value: (Value) -> Int64) {
         self.array(PostgresType.int8Array, of: PostgresType.int8, values, hasNulls: false) { bytes, element in
             bytes.appendElement(value(element))
         }
     }
 
     @inline(__always)
-    mutating func int4Array<Values: Collection>(_ values: Values, _ value: (Values.Element) -> Int32) {
+    mutating func int4Array<Value>(_ values: [Value], _ value: (Value) -> Int32) {
         self.array(PostgresType.int4Array, of: PostgresType.int4, values, hasNulls: false) { bytes, element in
             bytes.appendElement(value(element))
         }
     }
 
     @inline(__always)
-    mutating func uuidArray<Values: Collection>(_ values: Values, _ value: (Values.Element) -> UUIDBits) {
+    mutating func uuidArray<Value>(_ values: [Value], _ value: (Value) -> UUIDBits) {
         self.array(PostgresType.uuidArray, of: PostgresType.uuid, values, hasNulls: false) { bytes, element in
             let bits = value(element)
             bytes.appendBigEndian(Int32(16))
@@ -117,14 +120,14 @@ struct PostgresParameters: Sendable {
     }
 
     @inline(__always)
-    mutating func textArray<Values: Collection>(_ values: Values, _ value: (Values.Element) -> String?) {
+    mutating func textArray<Value>(_ values: [Value], _ value: (Value) -> String?) {
         self.array(PostgresType.textArray, of: PostgresType.text, values, hasNulls: true) { bytes, element in
             guard let text = value(element) else { return bytes.appendBigEndian(Int32(-1)) }
             bytes.appendWithLength { PostgresText.append(text, to: &$0) }
         }
     }
 
-    mutating func bytesArray<Values: Collection>(_ values: Values, _ value: (Values.Element) -> [UInt8]) {
+    mutating func bytesArray<Value>(_ values: [Value], _ value: (Value) -> [UInt8]) {
         self.array(PostgresType.byteaArray, of: PostgresType.bytea, values, hasNulls: false) { bytes, element in
             bytes.appendWithLength { $0.append(contentsOf: value(element)) }
         }

@@ -5,12 +5,10 @@ import GatewayLedger
 enum UsageColumns {
     /// The token kinds that are nearly always 0, with their columns. For a kind that no event has NULL stands in the
     /// array's place, and NULL means 0: it costs nothing, neither here nor there.
-    private static var rareTokens: [KeyPath<TokenUsage, Int64> & Sendable] {
-        [
-            \.cachedInput, \.reasoningOutput, \.cacheWriteInput, \.cacheWriteLongInput, \.audioInput, \.imageInput,
-            \.audioOutput, \.imageOutput,
-        ]
-    }
+    private static let rareTokens: [@Sendable (TokenUsage) -> Int64] = [
+        { $0.cachedInput }, { $0.reasoningOutput }, { $0.cacheWriteInput }, { $0.cacheWriteLongInput },
+        { $0.audioInput }, { $0.imageInput }, { $0.audioOutput }, { $0.imageOutput },
+    ]
 
     /// In the order of the arrays below.
     static let names = [
@@ -39,14 +37,14 @@ enum UsageColumns {
         parameters.int8Array(events) { $0.usage.input }
         parameters.int8Array(events) { $0.usage.output }
         parameters.int8Array(events) { $0.cost.rawValue }
-        for path in Self.rareTokens {
-            if events.contains(where: { $0.usage[keyPath: path] != 0 }) {
-                parameters.int8Array(events) { $0.usage[keyPath: path] }
+        for tokens in Self.rareTokens {
+            if events.indices.contains(where: { tokens(events[$0].usage) != 0 }) {
+                parameters.int8Array(events) { tokens($0.usage) }
             } else {
                 parameters.null(PostgresType.int8Array)
             }
         }
-        if events.contains(where: { $0.endUser != nil }) {
+        if events.indices.contains(where: { events[$0].endUser != nil }) {
             parameters.textArray(events) { $0.endUser }
         } else {
             parameters.null(PostgresType.textArray)

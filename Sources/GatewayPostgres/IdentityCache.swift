@@ -1,4 +1,5 @@
 import GatewayCore
+import Glibc
 import Synchronization
 
 /// Row numbers of payers or routes. Calls share the object of theirs as long as a key or deployment stands, and what the
@@ -6,12 +7,21 @@ import Synchronization
 /// database is asked. Holds the objects, so that an address is never reused. All is forgotten with every new connection:
 /// a server that a failover has put in the other's place may not have the rows.
 final class IdentityCache<Identity: StoredIdentity>: Sendable {
-    /// Hashed all at once: an array hashes byte by byte.
+    /// Hashed and compared all at once: an array does both byte by byte.
     private struct Content: Hashable {
         let bytes: [UInt8]
 
         func hash(into hasher: inout Hasher) {
             self.bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+        }
+
+        static func == (left: Content, right: Content) -> Bool {
+            guard left.bytes.count == right.bytes.count else { return false }
+            return left.bytes.withUnsafeBytes { left in
+                right.bytes.withUnsafeBytes { right in
+                    left.isEmpty || memcmp(left.baseAddress!, right.baseAddress!, left.count) == 0
+                }
+            }
         }
     }
 

@@ -68,19 +68,21 @@ package final class StreamSocket: Sendable {
         return socket
     }
 
-    package var localPort: Int { self.port(getsockname) }
+    package var localPort: Int { Self.port(self.descriptor, getsockname) }
 
     /// Of a connection: the port at its other end.
-    package var peerPort: Int { self.port(getpeername) }
+    package var peerPort: Int { Self.port(self.descriptor, getpeername) }
 
-    private func port(
-        _ ask: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+    /// 0: `descriptor` has none.
+    private static func port(
+        _ descriptor: Int32, _ ask: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
     ) -> Int {
         var address = sockaddr_in()
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = ask(self.descriptor, $0, &size) }
+        let result = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { ask(descriptor, $0, &size) }
         }
+        guard result == 0, Int32(address.sin_family) == AF_INET else { return 0 }
         return Int(UInt16(bigEndian: address.sin_port))
     }
 
@@ -165,22 +167,18 @@ package final class StreamSocket: Sendable {
         _ = Glibc.close(self.descriptor)
     }
 
-    /// Ends the connection, and comes back when the system has told its other end, which must be on this machine: on a
-    /// busy one that may take a moment after `close`.
+    /// Ends the connection, and comes back when the system has told its other end, which must be of this process: on a
+    /// busy machine that may take a moment after `close`.
     package func closeAndArrive(isReset: Bool) throws {
-        let (own, peer) = (Self.hexAddress(self.localPort), Self.hexAddress(self.peerPort))
-        if isReset { self.reset() } else { self.close() }
-        try waitUntil("the end of a connection to arrive") {
-            let table = try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)
-            // 01: ESTABLISHED, so the other end knows of nothing.
-            return !table.contains("\(peer) \(own) 01")
+        let (own, peer) = (self.localPort, self.peerPort)
+        let ends = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { Int32($0) }
+            .filter { Self.port($0, getsockname) == peer && Self.port($0, getpeername) == own }
+        guard let end = ends.first, ends.count == 1 else {
+            throw SocketError.failed("the other end of a connection, of \(ends.count)", code: ENOTCONN)
         }
-    }
-
-    /// 127.0.0.1 and a port, as the kernel's table of connections writes them.
-    private static func hexAddress(_ port: Int) -> String {
-        let digits = String(port, radix: 16, uppercase: true)
-        return "0100007F:" + String(repeating: "0", count: 4 - digits.count) + digits
+        if isReset { self.reset() } else { self.close() }
+        var entry = pollfd(fd: end, events: Self.peerLeft, revents: 0)
+        guard poll(&entry, 1, 10_000) > 0 else { throw SocketError.timedOut("the end of a connection to arrive") }
     }
 
     // MARK: helpers
